@@ -1,0 +1,189 @@
+#include "formats/elf/core_regions.h"
+
+#include <algorithm>
+
+#include "formats/base/text.h"
+#include "formats/elf/elf_layout.h"
+
+namespace residue::elf {
+namespace {
+
+constexpr const char* kStage = "elf-core";
+
+// x86-64's legacy vsyscall page, at the same place in every process.
+constexpr uint64_t kVsyscallPage = 0xffffffffff600000;
+
+// arch_randomize_brk() of x86-64 puts the brk heap at most 32 MiB behind the program's .bss
+// (arch/x86/kernel/process.c, 2.6.25 to 6.18).
+constexpr uint64_t kBrkGap = 0x02000000 + 0x1000;
+
+Permissions permissions_of(uint32_t flags) {
+  return {(flags & kFlagRead) != 0, (flags & kFlagWrite) != 0, (flags & kFlagExecute) != 0};
+}
+
+const MappedFileEntry* find_file(const std::vector<MappedFileEntry>& files, Address a) {
+  const auto after = std::upper_bound(
+      files.begin(), files.end(), a,
+      [](Address value, const MappedFileEntry& entry) { return value < entry.range.base; });
+  if (after == files.begin()) return nullptr;
+  return (after - 1)->range.contains(a) ? &*(after - 1) : nullptr;
+}
+
+// What the file really holds of a PT_LOAD's bytes.
+std::span<const std::byte> dumped_bytes(std::span<const std::byte> file, const ProgramHeader& load,
+                                        bool* complete, Diagnostics& diagnostics) {
+  const uint64_t wanted = std::min(load.file_size, load.memory_size);
+  const uint64_t there =
+      load.offset >= file.size() ? 0 : std::min<uint64_t>(wanted, file.size() - load.offset);
+  if (there < wanted) {
+    *complete = false;
+    diagnostics.add(Severity::kDamage, kStage, "address " + hex(load.vaddr + there), wanted - there,
+                    "the file ends before these bytes of a region");
+  }
+  return there == 0 ? std::span<const std::byte>() : file.subspan(load.offset, there);
+}
+
+class RegionBuilder {
+ public:
+  explicit RegionBuilder(const std::vector<MappedFileEntry>& files) : files_(files) {}
+
+  // Appends [base, base + size); pieces of it that lie before the end of what is there already are
+  // cut off. REQUIRES: called in ascending order of base.
+  void add(Region region, Diagnostics& diagnostics) {
+    if (region.range.size.value() == 0) return;
+    if (!regions_.empty()) {
+      const uint64_t end = regions_.back().range.end().value();
+      const uint64_t base = region.range.base.value();
+      if (base < end) {
+        const uint64_t overlap = std::min(end - base, region.range.size.value());
+        diagnostics.add(Severity::kDamage, kStage, "address " + hex(base), overlap,
+                        "segments of the core overlap; the first one counts");
+        region.range = {Address(end), region.range.size - ByteCount(overlap)};
+        region.bytes = region.bytes.subspan(std::min<size_t>(overlap, region.bytes.size()));
+        if (region.range.size.value() == 0) return;
+      }
+    }
+    if (const MappedFileEntry* entry = find_file(files_, region.range.base)) {
+      region.name = entry->path;
+      region.kind = RegionKind::kFile;
+    } else {
+      region.kind = RegionKind::kAnonymous;
+    }
+    regions_.push_back(std::move(region));
+  }
+
+  std::vector<Region> take() { return std::move(regions_); }
+
+ private:
+  const std::vector<MappedFileEntry>& files_;
+  std::vector<Region> regions_;
+};
+
+// Mapped files of which the core has no segment at all (gdb leaves them out).
+void add_missing_files(const std::vector<MappedFileEntry>& files, std::vector<Region>* regions) {
+  std::vector<Region> missing;
+  for (const MappedFileEntry& entry : files) {
+    uint64_t at = entry.range.base.value();
+    const uint64_t end = at + entry.range.size.value();
+    const auto emit = [&](uint64_t until) {
+      if (until <= at) return;
+      Region region;
+      region.range = {Address(at), ByteCount(until - at)};
+      region.permissions = {true, false, false};
+      region.kind = RegionKind::kFile;
+      region.name = entry.path;
+      missing.push_back(std::move(region));
+    };
+    auto it = std::upper_bound(regions->begin(), regions->end(), Address(at),
+                               [](Address a, const Region& r) { return a < r.range.base; });
+    if (it != regions->begin()) --it;
+    for (; it != regions->end() && it->range.base.value() < end; ++it) {
+      emit(std::min(it->range.base.value(), end));
+      at = std::max(at, it->range.end().value());
+    }
+    emit(end);
+  }
+  regions->insert(regions->end(), missing.begin(), missing.end());
+  std::sort(regions->begin(), regions->end(),
+            [](const Region& a, const Region& b) { return a.range.base < b.range.base; });
+}
+
+Region* find_mutable(Image* image, Address a) { return const_cast<Region*>(image->find_region(a)); }
+
+// The brk heap: the first anonymous writable mapping behind the program, within the gap the kernel
+// leaves there.
+void mark_brk_heap(Image* image) {
+  for (const Module& module : image->modules) {
+    if (!module.is_executable) continue;
+    const Address end = module.range.end();
+    for (Region& region : image->regions) {
+      if (region.range.base < end) continue;
+      if ((region.range.base - end).value() > kBrkGap) break;
+      if (region.kind == RegionKind::kAnonymous && region.permissions.write) {
+        region.kind = RegionKind::kHeap;
+        return;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Region> build_regions(std::span<const std::byte> file,
+                                  const std::vector<ProgramHeader>& headers,
+                                  const std::vector<MappedFileEntry>& files, bool* complete,
+                                  Diagnostics& diagnostics) {
+  std::vector<ProgramHeader> loads;
+  std::copy_if(headers.begin(), headers.end(), std::back_inserter(loads),
+               [](const ProgramHeader& h) { return h.type == kSegmentLoad; });
+  std::stable_sort(loads.begin(), loads.end(), [](const ProgramHeader& a, const ProgramHeader& b) {
+    return a.vaddr < b.vaddr;
+  });
+  RegionBuilder builder(files);
+  for (const ProgramHeader& load : loads) {
+    uint64_t size = load.memory_size;
+    if (size > ~uint64_t{0} - load.vaddr) {
+      diagnostics.add(Severity::kDamage, kStage, "address " + hex(load.vaddr), size,
+                      "a segment reaches beyond the address space");
+      size = ~uint64_t{0} - load.vaddr;
+    }
+    const auto bytes = dumped_bytes(file, load, complete, diagnostics);
+    const uint64_t there = std::min<uint64_t>(bytes.size(), size);
+    Region region;
+    region.permissions = permissions_of(load.flags);
+    region.range = {Address(load.vaddr), ByteCount(there)};
+    region.backing = Backing::kDump;
+    region.bytes = bytes.first(there);
+    builder.add(region, diagnostics);
+    region.range = {Address(load.vaddr + there), ByteCount(size - there)};
+    region.backing = Backing::kAbsent;
+    region.bytes = {};
+    builder.add(region, diagnostics);
+  }
+  std::vector<Region> regions = builder.take();
+  add_missing_files(files, &regions);
+  return regions;
+}
+
+void classify_regions(Image* image, const std::map<uint64_t, uint64_t>& auxv) {
+  mark_brk_heap(image);
+  for (const Thread& thread : image->threads) {
+    Region* region = find_mutable(image, Address(thread.sp));
+    // A stack pointer inside the brk heap or a module is a stack the program made itself.
+    if (region != nullptr && region->kind == RegionKind::kAnonymous) {
+      region->kind = RegionKind::kStack;
+    }
+  }
+  if (const auto vdso = auxv.find(kAuxSysinfoEhdr); vdso != auxv.end()) {
+    if (Region* region = find_mutable(image, Address(vdso->second))) {
+      region->kind = RegionKind::kVdso;
+      region->name = "[vdso]";
+    }
+  }
+  if (Region* region = find_mutable(image, Address(kVsyscallPage))) {
+    region->kind = RegionKind::kVdso;
+    region->name = "[vsyscall]";
+  }
+}
+
+}  // namespace residue::elf

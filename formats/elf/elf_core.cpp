@@ -1,0 +1,137 @@
+// ELF cores of x86-64 Linux, as the kernel and gdb's gcore write them. See docs/formats/elf_core.md.
+#include <algorithm>
+
+#include "formats/base/text.h"
+#include "formats/elf/core_modules.h"
+#include "formats/elf/core_notes.h"
+#include "formats/elf/core_regions.h"
+#include "formats/elf/elf_file.h"
+#include "formats/elf/elf_layout.h"
+#include "formats/format.h"
+
+namespace residue {
+namespace {
+
+using namespace elf;
+
+constexpr const char* kStage = "elf-core";
+
+// Refuses, with the reason, what is ELF but not a core that can be read.
+Result<Header> read_core_header(std::span<const std::byte> bytes) {
+  RESIDUE_ASSIGN(Header header, read_header(bytes));
+  switch (header.type) {
+    case kTypeCore:
+      break;
+    case kTypeExecutable:
+    case kTypeShared:
+      return Error{ErrorCode::kUnsupported,
+                   "is an ELF program or shared library, not a core dump", FileOffset(16)};
+    case kTypeRelocatable:
+      return Error{ErrorCode::kUnsupported, "is an ELF object file, not a core dump",
+                   FileOffset(16)};
+    default:
+      return Error{ErrorCode::kUnsupported, "has ELF type " + std::to_string(header.type),
+                   FileOffset(16)};
+  }
+  if (header.machine != kMachineX86_64 || !header.is_64 || header.order != ByteOrder::kLittle) {
+    return Error{ErrorCode::kUnsupported,
+                 "is a core of ELF machine " + std::to_string(header.machine) + ", " +
+                     (header.is_64 ? "64" : "32") + "-bit; only x86-64 Linux is supported",
+                 FileOffset(18)};
+  }
+  return header;
+}
+
+CoreNotes collect_notes(std::span<const std::byte> bytes, const Header& header,
+                        const ProgramHeaders& headers, Diagnostics& diagnostics) {
+  CoreNotes notes;
+  for (const ProgramHeader& h : headers.items) {
+    if (h.type != kSegmentNote) continue;
+    if (h.offset > bytes.size()) {
+      diagnostics.add(Severity::kDamage, kStage, "file offset " + hex(h.offset), h.file_size,
+                      "the notes lie behind the end of the file");
+      continue;
+    }
+    const uint64_t there = std::min<uint64_t>(h.file_size, bytes.size() - h.offset);
+    if (there < h.file_size) {
+      diagnostics.add(Severity::kDamage, kStage, "file offset " + hex(h.offset + there),
+                      h.file_size - there, "the file ends inside the notes");
+    }
+    read_core_notes(bytes.subspan(h.offset, there), header, FileOffset(h.offset), &notes,
+                    diagnostics);
+  }
+  std::sort(notes.files.begin(), notes.files.end(),
+            [](const MappedFileEntry& a, const MappedFileEntry& b) {
+              return a.range.base < b.range.base;
+            });
+  return notes;
+}
+
+// The program's path: the mapped file it was loaded from, else AT_EXECFN, else the short name.
+std::string executable_path(const Image& image, const CoreNotes& notes) {
+  for (const Module& module : image.modules) {
+    if (module.is_executable && !module.path.empty()) return module.path;
+  }
+  if (const auto execfn = notes.auxv.find(kAuxExecfn); execfn != notes.auxv.end()) {
+    if (const auto path = image.c_string(Address(execfn->second), 4096)) {
+      return std::string(*path);
+    }
+  }
+  return notes.name;
+}
+
+void name_main_thread(Image* image, const std::string& name) {
+  for (Thread& thread : image->threads) {
+    if (thread.tid == image->pid) thread.name = name;
+  }
+}
+
+Result<Image> read_elf_core(MappedFile file, const FileSearch& search, Diagnostics& diagnostics) {
+  const auto bytes = file.bytes();
+  RESIDUE_ASSIGN(const Header header, read_core_header(bytes));
+  RESIDUE_ASSIGN(const ProgramHeaders headers, read_program_headers(bytes, header));
+  if (headers.items.empty()) {
+    return Error{ErrorCode::kTruncated, "is a core without program headers",
+                 FileOffset(header.program_headers)};
+  }
+  Image image;
+  image.os = "linux";
+  image.architecture = Architecture::kX86_64;
+  image.order = header.order;
+  image.pointer_width = header.word();
+  if (headers.missing > 0) {
+    image.complete = false;
+    diagnostics.add(Severity::kDamage, kStage, "file offset " + hex(bytes.size()), 0,
+                    "the file ends inside the program headers: " +
+                        std::to_string(headers.missing) + " segments are unknown");
+  }
+  CoreNotes notes = collect_notes(bytes, header, headers, diagnostics);
+  if (notes.threads.empty()) {
+    diagnostics.add(Severity::kDamage, kStage, "notes", 0,
+                    "no thread is described: registers and stacks are unknown");
+  }
+  if (const auto page = notes.auxv.find(kAuxPagesize);
+      page != notes.auxv.end() && std::has_single_bit(page->second) && page->second >= 4096 &&
+      page->second <= 65536) {
+    image.page_size = page->second;
+  }
+  image.pid = notes.pid;
+  image.command_line = notes.command_line;
+  image.regions = build_regions(bytes, headers.items, notes.files, &image.complete, diagnostics);
+  image.files.push_back(std::move(file));
+  add_modules(&image, notes, search, diagnostics);
+  image.threads = std::move(notes.threads);
+  classify_regions(&image, notes.auxv);
+  image.executable = executable_path(image, notes);
+  name_main_thread(&image, notes.name);
+  return image;
+}
+
+}  // namespace
+
+const Format& elf_core_format() {
+  static constexpr Format kFormat = {"elf-core", has_magic, read_elf_core};
+  return kFormat;
+}
+
+}  // namespace residue

@@ -1,0 +1,151 @@
+// Image: what a dump says about one process, in a form that does not depend on the format.
+//
+// A driver (one per format, see formats/format.h) turns untrusted bytes into an Image; nothing above
+// formats/ knows the format. Word size and byte order are data here and end here: addresses are
+// 64-bit, and words are read with the Image's pointer width and order.
+//
+// The Image owns the mapped dump and the mapped module files; every span it hands out lives as long
+// as the Image. It is immutable once the driver has returned it and may be read from many threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/base/address.h"
+#include "formats/base/byte_cursor.h"
+#include "formats/base/mapped_file.h"
+
+namespace residue {
+
+enum class Architecture : uint8_t { kUnknown, kX86_64 };
+const char* to_string(Architecture architecture);
+
+// What a region is for, as far as the dump tells.
+enum class RegionKind : uint8_t {
+  kUnknown,
+  kHeap,          // the brk heap
+  kStack,         // holds a thread's stack pointer
+  kModuleText,    // executable part of a module
+  kModuleRodata,  // read-only part of a module that was never writable
+  kModuleData,    // writable part of a module, also after RELRO made it read-only; .bss too
+  kAnonymous,     // no file behind it
+  kFile,          // a mapped file that is not a module, shared memory included
+  kVdso,          // the kernel's code and data pages for user space
+};
+const char* to_string(RegionKind kind);
+
+// Where a region's bytes come from.
+enum class Backing : uint8_t {
+  kDump,    // the dump holds them
+  kFile,    // read from the module's file on disk, whose build-id matches
+  kAbsent,  // nowhere: `bytes` is empty
+};
+
+struct Permissions {
+  bool read = false, write = false, execute = false;
+  friend bool operator==(Permissions, Permissions) = default;
+};
+std::string to_string(Permissions permissions);
+
+// A mapped range with one backing. Regions are sorted and never overlap; a mapping of the process that is partly in the dump
+// and partly not is several regions.
+struct Region {
+  AddressRange range;
+  Permissions permissions;
+  RegionKind kind = RegionKind::kUnknown;
+  Backing backing = Backing::kAbsent;
+  ModuleId module = kNone<ModuleId>;
+  std::string name;                  // path of the mapped file, empty for anonymous memory
+  std::span<const std::byte> bytes;  // range.size bytes, or none if kAbsent
+};
+
+// One loadable segment of a module, at its place in the process.
+struct Segment {
+  AddressRange range;
+  Permissions permissions;
+  uint64_t file_offset = 0;
+  uint64_t file_size = 0;
+};
+
+// An executable or shared library.
+struct Module {
+  std::string path;
+  std::string build_id;  // lower-case hex, from the dump's own pages; empty if it has none there
+  AddressRange range;
+  uint64_t bias = 0;  // address in the process minus address in the file
+  std::vector<Segment> segments;
+  std::optional<AddressRange> dynamic;  // PT_DYNAMIC
+  std::optional<AddressRange> tls_image;  // PT_TLS: initialised part (size: memory size)
+  bool is_executable = false;
+  // The file on disk, if it was found and its build-id is the one in the dump; empty otherwise.
+  std::span<const std::byte> file;
+  std::string file_path;
+  // A separate debug file with the same build-id, empty if there is none.
+  std::span<const std::byte> debug_file;
+};
+
+struct Register {
+  const char* name;  // static storage
+  uint64_t value;
+};
+
+struct Thread {
+  uint32_t tid = 0;
+  std::string name;
+  std::vector<Register> registers;  // general purpose ones
+  uint64_t pc = 0;
+  uint64_t sp = 0;
+  uint64_t thread_pointer = 0;                 // x86-64: fs base
+  std::span<const std::byte> extended_state;  // vector registers as dumped (x86-64: XSAVE area)
+  bool crashed = false;
+  uint32_t signal = 0;
+  std::string reason;
+  std::optional<Address> fault_address;
+};
+
+struct Image {
+  std::string source;  // path as given
+  uint64_t source_bytes = 0;
+  std::string taken_at;  // UTC, ISO 8601: when the file was written
+  std::string format;
+  std::string os;
+  Architecture architecture = Architecture::kUnknown;
+  ByteOrder order = ByteOrder::kLittle;
+  unsigned pointer_width = 8;
+  uint64_t page_size = 4096;
+  uint32_t pid = 0;
+  std::string executable;    // path, or the short name if there is no path
+  std::string command_line;  // as far as the dump keeps it
+  bool complete = true;      // nothing that the dump announces is cut off
+
+  std::vector<Region> regions;
+  std::vector<Module> modules;
+  std::vector<Thread> threads;
+
+  std::vector<MappedFile> files;  // owns what the spans above point into
+
+  // The region that holds `a`, or null.
+  const Region* find_region(Address a) const;
+  const Module* module_of(Address a) const;
+  // The bytes from `a` on that lie in one region, at most `n`; empty where nothing is known.
+  std::span<const std::byte> view(Address a, uint64_t n) const;
+  // Copies across adjacent regions; returns how many bytes from `a` on could be read.
+  uint64_t read(Address a, std::span<std::byte> out) const;
+  // A pointer-sized word of the process.
+  std::optional<uint64_t> word(Address a) const;
+  template <std::unsigned_integral T>
+  std::optional<T> value(Address a) const {
+    const auto bytes = view(a, sizeof(T));
+    if (bytes.size() < sizeof(T)) return std::nullopt;
+    return load<T>(bytes, order);
+  }
+  // A NUL-terminated string of at most `limit` bytes; nullopt if it is not there or longer.
+  std::optional<std::string_view> c_string(Address a, uint64_t limit) const;
+};
+
+}  // namespace residue
