@@ -63,7 +63,20 @@ std::span<const std::byte> Image::view(Address a, uint64_t n) const {
   if (region == nullptr) return {};
   const uint64_t at = (a - region->range.base).value();
   if (at >= region->bytes.size()) return {};
-  return region->bytes.subspan(at, std::min<uint64_t>(n, region->bytes.size() - at));
+  const auto first = region->bytes.subspan(at);
+  // One mapping of the process may be several regions (the kernel splits them by flags); as a rule
+  // their bytes follow each other in the dump too.
+  size_t length = first.size();
+  const Region* const last = regions.data() + regions.size();
+  for (const Region* next = region + 1; length < n && next != last; ++next) {
+    const Region& before = *(next - 1);
+    if (next->range.base != before.range.end() || next->bytes.empty() ||
+        next->bytes.data() != first.data() + length) {
+      break;
+    }
+    length += next->bytes.size();
+  }
+  return {first.data(), static_cast<size_t>(std::min<uint64_t>(n, length))};
 }
 
 uint64_t Image::read(Address a, std::span<std::byte> out) const {

@@ -132,7 +132,8 @@ struct Image {
   // The region that holds `a`, or null.
   const Region* find_region(Address a) const;
   const Module* module_of(Address a) const;
-  // The bytes from `a` on that lie in one region, at most `n`; empty where nothing is known.
+  // The bytes from `a` on, at most `n`, as far as they lie together in the dump (in one region, or in
+  // adjacent ones that are adjacent in the file too); empty where nothing is known.
   std::span<const std::byte> view(Address a, uint64_t n) const;
   // Copies across adjacent regions; returns how many bytes from `a` on could be read.
   uint64_t read(Address a, std::span<std::byte> out) const;

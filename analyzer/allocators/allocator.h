@@ -1,0 +1,42 @@
+// Allocator: one entry per malloc implementation whose heaps can be walked.
+//
+// An allocator's .cpp defines `const Allocator& NAME_allocator()` and its NAME stands in the list
+// RESIDUE_ALLOCATORS of CMakeLists.txt. Several may find heaps in one process: each claims what it
+// can prove, in the order of that list, and leaves the rest alone.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "analyzer/snapshot.h"
+#include "formats/base/diagnostics.h"
+#include "formats/image.h"
+
+namespace residue {
+
+// One run of chunks as an allocator found it.
+struct WalkedRun {
+  Run run;                          // `heap` is an index into HeapParts::heaps
+  std::vector<uint64_t> starts;     // as ChunkMap::add_run() wants them
+  std::vector<ChunkState> states;   // one per chunk, in address order
+};
+
+// What the allocators found, before ids are given out.
+struct HeapParts {
+  std::vector<HeapRow> heaps;  // counts and bytes are filled in by build_heaps()
+  std::vector<WalkedRun> runs;
+  // Memory that belongs to an allocator, chunks or not: never a root, never unknown memory.
+  std::vector<AddressRange> claimed;
+  // User addresses of chunks that sit on a list of the allocator's, whatever their header says.
+  std::vector<Address> cached;  // per-thread caches
+  std::vector<Address> freed;   // lists that leave the header looking used (glibc: fastbins)
+  // User addresses of chunks that hold the allocator's own state.
+  std::vector<Address> system;
+};
+
+struct Allocator {
+  const char* name;
+  void (*walk)(const Image& image, HeapParts* parts, Diagnostics& diagnostics);
+};
+
+}  // namespace residue

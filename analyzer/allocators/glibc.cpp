@@ -1,0 +1,240 @@
+// glibc's malloc (ptmalloc), without symbols. See docs/allocators/glibc.md.
+//
+// The order matters: arenas first, then the lists (a cached or fastbin chunk looks used to the walk),
+// then the walk, then what remains outside the arenas. Every heap is checked against the allocator's
+// own counters; a heap whose laws do not all balance is not `verified` and says why.
+#include <algorithm>
+
+#include "analyzer/allocators/allocator.h"
+#include "analyzer/allocators/glibc_arenas.h"
+#include "analyzer/allocators/glibc_lists.h"
+#include "analyzer/allocators/glibc_mmapped.h"
+#include "analyzer/allocators/glibc_walk.h"
+#include "formats/base/text.h"
+
+namespace residue {
+namespace {
+
+using namespace glibc;
+
+constexpr const char* kStage = "glibc";
+
+void append(std::vector<Address>* to, const std::vector<Address>& from) {
+  to->insert(to->end(), from.begin(), from.end());
+}
+
+std::string join(const std::vector<std::string>& problems) {
+  std::string text;
+  for (const std::string& problem : problems) text += (text.empty() ? "" : "; ") + problem;
+  return text;
+}
+
+// Removes `hole` from the ranges, splitting them where needed.
+void subtract(std::vector<AddressRange>* ranges, AddressRange hole) {
+  std::vector<AddressRange> left;
+  for (const AddressRange& range : *ranges) {
+    if (!range.overlaps(hole)) {
+      left.push_back(range);
+      continue;
+    }
+    if (range.base < hole.base) left.push_back({range.base, hole.base - range.base});
+    if (hole.end() < range.end()) left.push_back({hole.end(), range.end() - hole.end()});
+  }
+  *ranges = std::move(left);
+}
+
+class GlibcWalk {
+ public:
+  GlibcWalk(const Image& image, HeapParts* parts, Diagnostics& diagnostics)
+      : image_(image), parts_(parts), diagnostics_(diagnostics) {}
+
+  void run() {
+    arenas_ = find_arenas(image_, diagnostics_);
+    if (arenas_.empty()) return;
+    tcaches_ = find_tcaches(image_);
+    safe_linking_ = uses_safe_linking(image_, tcaches_, arenas_);
+    if (tcaches_.empty()) {
+      diagnostics_.add(Severity::kWarning, kStage, "threads", 0,
+                       "no thread cache found: a glibc before 2.26, or cached chunks count as used");
+    }
+    first_heap_ = parts_->heaps.size();
+    for (const Arena& arena : arenas_) walk_arena(arena);
+    add_forgotten_tcaches();
+    for (const Tcache& tcache : tcaches_) add_tcache(tcache);
+    add_mmapped();
+    finish();
+  }
+
+ private:
+  void walk_arena(const Arena& arena) {
+    const HeapId heap(static_cast<uint32_t>(parts_->heaps.size()));
+    HeapRow row;
+    row.allocator = "glibc";
+    row.version = std::string("malloc_state of ") + arena.layout->versions;
+    row.name = arena.is_main ? "main_arena" : "arena " + hex(arena.address.value());
+    row.address = arena.address;
+    std::vector<std::string> problems = arena.problems;
+    std::vector<AddressRange> claimed = arena.claimed;
+    uint64_t free_chunks = 0;
+    uint64_t free_bytes = 0;
+    uint64_t top_bytes = 0;
+    for (const Stretch& stretch : arena.stretches) {
+      StretchWalk walk = walk_stretch(image_, arena, stretch, heap, diagnostics_);
+      for (WalkedRun& run : walk.runs) parts_->runs.push_back(std::move(run));
+      append(&tcache_sized_, walk.tcache_sized);
+      problems.insert(problems.end(), walk.problems.begin(), walk.problems.end());
+      for (const AddressRange& gap : walk.skipped) subtract(&claimed, gap);
+      free_chunks += walk.free_chunks;
+      free_bytes += walk.free_bytes;
+      row.mapped_bytes += stretch.memory.size.value();
+      if (stretch.ends_in_top) top_bytes = arena.top_size;
+    }
+    check_bins(arena, free_chunks, free_bytes, &problems);
+    const ListResult fast = read_fastbins(image_, arena, safe_linking_);
+    problems.insert(problems.end(), fast.problems.begin(), fast.problems.end());
+    append(&parts_->freed, fast.users);
+    for (const Address user : fast.users) {
+      free_bytes += image_.word(user - ByteCount(kWord)).value_or(0) & ~kSizeFlags;
+    }
+    row.fordblks = free_bytes + top_bytes;
+    row.uordblks = row.mapped_bytes - std::min(row.mapped_bytes, row.fordblks);
+    if (arena.busy && !problems.empty()) {
+      problems.push_back("the arena's mutex is held: it was dumped in the middle of an operation");
+    }
+    row.problem = join(problems);
+    parts_->heaps.push_back(std::move(row));
+    parts_->claimed.insert(parts_->claimed.end(), claimed.begin(), claimed.end());
+  }
+
+  // Every chunk that its neighbour's header calls free is in exactly one bin.
+  void check_bins(const Arena& arena, uint64_t chunks, uint64_t bytes,
+                  std::vector<std::string>* problems) const {
+    const BinTotals bins = read_bins(image_, arena);
+    problems->insert(problems->end(), bins.problems.begin(), bins.problems.end());
+    if (bins.chunks != chunks || bins.bytes != bytes) {
+      problems->push_back(std::to_string(chunks) + " free chunks of " + std::to_string(bytes) +
+                          " bytes walked, " + std::to_string(bins.chunks) + " of " +
+                          std::to_string(bins.bytes) + " in the bins");
+    }
+  }
+
+  // Structs of caches whose thread is not in the dump's list of threads.
+  void add_forgotten_tcaches() {
+    for (const Address user : tcache_sized_) {
+      const bool known = std::any_of(tcaches_.begin(), tcaches_.end(),
+                                     [user](const Tcache& t) { return t.user == user; });
+      if (known) continue;
+      const uint64_t size = image_.word(user - ByteCount(kWord)).value_or(0) & ~kSizeFlags;
+      for (const TcacheLayout& layout : kTcacheLayouts) {
+        if (size != layout.chunk_size || !is_filled_tcache(image_, user, layout, safe_linking_)) {
+          continue;
+        }
+        tcaches_.push_back({user, 0, &layout});
+        diagnostics_.add(Severity::kNote, kStage, "address " + hex(user.value()), 0,
+                         "a thread cache that no thread's TLS points to");
+        break;
+      }
+    }
+  }
+
+  void add_tcache(const Tcache& tcache) {
+    const ListResult lists = read_tcache(image_, tcache, safe_linking_);
+    append(&parts_->cached, lists.users);
+    parts_->system.push_back(tcache.user);
+    for (size_t i = 0; i < arenas_.size(); ++i) {
+      HeapRow& row = parts_->heaps[first_heap_ + i];
+      const std::string versions = std::string(", tcache of ") + tcache.layout->versions;
+      if (row.version.find(versions) == std::string::npos) row.version += versions;
+      const bool here = std::any_of(
+          arenas_[i].stretches.begin(), arenas_[i].stretches.end(),
+          [&](const Stretch& s) { return s.memory.contains(tcache.user); });
+      if (!here || lists.problems.empty()) continue;
+      row.problem += (row.problem.empty() ? "" : "; ") + join(lists.problems);
+    }
+  }
+
+  void add_mmapped() {
+    std::sort(parts_->claimed.begin(), parts_->claimed.end(),
+              [](const AddressRange& a, const AddressRange& b) { return a.base < b.base; });
+    const std::vector<MmappedChunk> chunks = find_mmapped(image_, parts_->claimed);
+    uint64_t expected = 0;
+    uint64_t expected_bytes = 0;
+    std::vector<std::string> problems;
+    for (const Arena& arena : arenas_) {
+      if (!arena.is_main) continue;
+      if (const auto parameters = find_parameters(image_, arena)) {
+        expected += parameters->n_mmaps;
+        expected_bytes += parameters->mmapped_mem;
+      } else {
+        problems.push_back("mp_ was not found, so nothing says how many there must be");
+      }
+    }
+    HeapRow row;
+    row.allocator = "glibc";
+    row.version = parts_->heaps[first_heap_].version;
+    row.name = "mmapped";
+    const HeapId heap(static_cast<uint32_t>(parts_->heaps.size()));
+    uint64_t total = 0;
+    for (const MmappedChunk& chunk : chunks) {
+      if (row.address.value() == 0) row.address = chunk.mapping.base;
+      total += chunk.mapping.size.value();
+      parts_->claimed.push_back(chunk.mapping);
+      add_mmapped_run(chunk, heap);
+    }
+    row.mapped_bytes = total;
+    if (problems.empty() && (expected != chunks.size() || expected_bytes != total)) {
+      problems.push_back(std::to_string(chunks.size()) + " chunks of " + std::to_string(total) +
+                         " bytes found, mp_ counts " + std::to_string(expected) + " of " +
+                         std::to_string(expected_bytes));
+    }
+    if (chunks.empty() && problems.empty()) return;
+    row.problem = join(problems);
+    parts_->heaps.push_back(std::move(row));
+  }
+
+  void add_mmapped_run(const MmappedChunk& chunk, HeapId heap) {
+    WalkedRun walked;
+    walked.run.begin = chunk.user;
+    walked.run.end = chunk.user + ByteCount(chunk.usable);
+    walked.run.heap = heap;
+    walked.run.bytes = image_.view(chunk.user, chunk.usable);
+    walked.starts.assign((chunk.usable / kAlignment + 63) / 64, 0);
+    walked.starts[0] = 1;
+    walked.states.push_back(ChunkState::kUsed);
+    parts_->runs.push_back(std::move(walked));
+  }
+
+  void finish() {
+    for (size_t i = first_heap_; i < parts_->heaps.size(); ++i) {
+      HeapRow& row = parts_->heaps[i];
+      row.verified = row.problem.empty();
+      if (row.verified) continue;
+      diagnostics_.add(Severity::kWarning, kStage, row.name, 0,
+                       "the heap does not balance: " + row.problem);
+    }
+  }
+
+  const Image& image_;
+  HeapParts* parts_;
+  Diagnostics& diagnostics_;
+  std::vector<Arena> arenas_;
+  std::vector<Tcache> tcaches_;
+  std::vector<Address> tcache_sized_;
+  size_t first_heap_ = 0;
+  bool safe_linking_ = false;
+};
+
+void walk_glibc(const Image& image, HeapParts* parts, Diagnostics& diagnostics) {
+  // Only LP64 little-endian layouts are known so far.
+  if (image.pointer_width != 8 || image.order != ByteOrder::kLittle) return;
+  GlibcWalk(image, parts, diagnostics).run();
+}
+
+}  // namespace
+
+const Allocator& glibc_allocator() {
+  static constexpr Allocator kAllocator = {"glibc", walk_glibc};
+  return kAllocator;
+}
+
+}  // namespace residue

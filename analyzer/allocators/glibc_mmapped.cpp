@@ -1,0 +1,127 @@
+// Requests over the mmap threshold get a mapping of their own: header at its first byte, prev_size 0,
+// size a multiple of the page with only IS_MMAPPED set. The kernel merges neighbouring mappings, so
+// every page is tried, and a hit jumps over its own extent. Nothing lists these chunks; mp_.n_mmaps and
+// mp_.mmapped_mem say how many and how much there must be, and that decides `verified`.
+//
+// memalign moves the header up to the aligned place and leaves the first one as it was. The real one
+// says in prev_size how far it was moved, so both are told apart by looking where an alignment can
+// have put it: 64 up to half a page behind the start, or before a page boundary.
+#include "analyzer/allocators/glibc_mmapped.h"
+
+#include <algorithm>
+
+#include "analyzer/claims.h"
+
+namespace residue::glibc {
+namespace {
+
+struct Header {
+  uint64_t prev_size = 0;
+  uint64_t size = 0;
+};
+
+// One unclaimed stretch of memory, read in place.
+class Memory {
+ public:
+  Memory(uint64_t base, std::span<const std::byte> bytes, uint64_t page)
+      : base_(base), bytes_(bytes), page_(page) {}
+
+  void scan(std::vector<MmappedChunk>* chunks) const {
+    const uint64_t first = ((base_ + page_ - 1) & ~(page_ - 1)) - base_;
+    for (uint64_t at = first; at + kHeaderSize <= bytes_.size();) {
+      const uint64_t mapping = chunk_at(at);
+      if (mapping == 0) {
+        at += page_;
+        continue;
+      }
+      chunks->push_back(describe(at, mapping));
+      at += mapping;
+    }
+  }
+
+ private:
+  Header header(uint64_t at) const {
+    return {load<uint64_t>(bytes_.subspan(at)), load<uint64_t>(bytes_.subspan(at + kWord))};
+  }
+
+  // The length of the mapping whose first chunk header is at `at`, or 0 if there is none.
+  uint64_t chunk_at(uint64_t at) const {
+    const Header h = header(at);
+    const uint64_t size = h.size & ~kSizeFlags;
+    const bool good = h.prev_size == 0 && (h.size & kSizeFlags) == kIsMmapped && size >= page_ &&
+                      size % page_ == 0 && size <= bytes_.size() - at;
+    return good ? size : 0;
+  }
+
+  bool is_moved_header(uint64_t start, uint64_t mapping, uint64_t lead) const {
+    if (lead + kMinSize > mapping) return false;
+    const Header h = header(start + lead);
+    return h.prev_size == lead && h.size == ((mapping - lead) | kIsMmapped);
+  }
+
+  MmappedChunk describe(uint64_t at, uint64_t mapping) const {
+    uint64_t lead = 0;
+    // The user address is the first multiple of the alignment behind the first header, one further
+    // if less than a smallest chunk would be left before it.
+    for (uint64_t alignment = 64; alignment < page_ && lead == 0; alignment *= 2) {
+      if (is_moved_header(at, mapping, alignment - kHeaderSize)) lead = alignment - kHeaderSize;
+    }
+    for (uint64_t user = page_; user < mapping && lead == 0; user += page_) {
+      if (is_moved_header(at, mapping, user - kHeaderSize)) lead = user - kHeaderSize;
+    }
+    return {{Address(base_ + at), ByteCount(mapping)},
+            Address(base_ + at + lead + kHeaderSize),
+            mapping - lead - kHeaderSize};
+  }
+
+  uint64_t base_;
+  std::span<const std::byte> bytes_;
+  uint64_t page_;
+};
+
+}  // namespace
+
+std::optional<Parameters> find_parameters(const Image& image, const Arena& main) {
+  const Address heap_start =
+      main.stretches.empty() ? Address(0) : main.stretches.front().memory.base;
+  std::optional<Parameters> fallback;
+  for (const Region& region : image.regions) {
+    if (region.kind != RegionKind::kModuleData || region.module != main.module) continue;
+    for (const ParametersLayout& layout : kParametersLayouts) {
+      for (uint64_t at = 0; at + layout.size <= region.bytes.size(); at += kWord) {
+        const auto bytes = region.bytes.subspan(at);
+        // arena_test is 8 on 64-bit unless a tunable changed it; sbrk_base is where the heap starts.
+        const bool test = load<uint64_t>(bytes.subspan(layout.arena_test)) == kArenaTest;
+        const bool base = heap_start.value() != 0 &&
+                          load<uint64_t>(bytes.subspan(layout.sbrk_base)) == heap_start.value();
+        const bool max = load<uint32_t>(bytes.subspan(layout.n_mmaps + 4)) == kMmapsMax;
+        if (base + test + max < 2) continue;
+        const Parameters found{region.range.base + ByteCount(at), &layout,
+                               load<uint32_t>(bytes.subspan(layout.n_mmaps)),
+                               load<uint64_t>(bytes.subspan(layout.mmapped_mem))};
+        if (base && max) return found;
+        if (!fallback) fallback = found;
+      }
+    }
+  }
+  return fallback;
+}
+
+std::vector<MmappedChunk> find_mmapped(const Image& image,
+                                       const std::vector<AddressRange>& claimed) {
+  std::vector<MmappedChunk> chunks;
+  for (const Region& region : image.regions) {
+    const bool anonymous =
+        region.kind == RegionKind::kAnonymous || region.kind == RegionKind::kStack;
+    if (!anonymous || !region.permissions.write || region.bytes.empty()) continue;
+    const uint64_t region_begin = region.range.base.value();
+    const uint64_t region_end = region_begin + region.range.size.value();
+    for_each_unclaimed(claimed, region_begin, region_end, [&](uint64_t begin, uint64_t end) {
+      const auto bytes = image.view(Address(begin), end - begin);
+      Memory(begin, bytes, image.page_size).scan(&chunks);
+    });
+  }
+  return chunks;
+}
+
+}  // namespace residue::glibc

@@ -1,0 +1,28 @@
+// Ranges of memory that somebody has claimed, and what is left between them.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "formats/base/address.h"
+
+namespace residue {
+
+// Calls f(begin, end) for the parts of [begin, end) that no range of `claimed` covers.
+// REQUIRES: `claimed` is sorted by base; overlaps do no harm.
+template <typename F>
+void for_each_unclaimed(const std::vector<AddressRange>& claimed, uint64_t begin, uint64_t end,
+                        F&& f) {
+  auto it = std::upper_bound(claimed.begin(), claimed.end(), Address(begin),
+                             [](Address a, const AddressRange& r) { return a < r.base; });
+  if (it != claimed.begin()) --it;
+  uint64_t at = begin;
+  for (; it != claimed.end() && it->base.value() < end; ++it) {
+    if (it->base.value() > at) f(at, it->base.value());
+    at = std::max(at, std::min(it->end().value(), end));
+  }
+  if (at < end) f(at, end);
+}
+
+}  // namespace residue

@@ -1,0 +1,318 @@
+// A leaked object takes what it owns with it: one lost Session is its name, its buffer and its request
+// too. What an engineer wants to see is the Session.
+//
+// Heads. Among the leaked chunks, those to which no other leaked chunk points are heads. What is left
+// after following every head are cycles that nothing enters, and what hangs on them: their strongly
+// connected components are found (Tarjan's algorithm, iterative), and of each component that no
+// other one points to, one chunk becomes head: the one with a type, else the first in memory.
+//
+// Folding. A million equal leaks are one line. Two instances are equal when their heads and the sets
+// of typed members are; untyped members of a typed head count by number only, because buffers of
+// strings differ in size. Untyped heads are told apart by size.
+//
+// Cost: linear in the leaked chunks and their edges.
+#include "analyzer/clusters.h"
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+namespace residue {
+namespace {
+
+constexpr size_t kMaxClusters = 20000;  // further shapes share one last line
+constexpr size_t kMaxShapeParts = 6;    // kinds of members that a shape names
+
+// splitmix64's finaliser (Steele, Lea, Flood 2014; public domain constants).
+uint64_t mix(uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return x ^ (x >> 31);
+}
+
+class ClusterFinder {
+ public:
+  ClusterFinder(const ReferenceGraph& graph, const std::vector<TypeRow>& types, ChunkTable* chunks)
+      : graph_(graph), types_(types), chunks_(*chunks) {}
+
+  std::vector<ClusterRow> find() {
+    chunks_.cluster.assign(chunks_.reach.size(), ChunkTable::kNoCluster);
+    group(Reach::kLeaked);
+    group(Reach::kStale);
+    return fold();
+  }
+
+ private:
+  // A run of members_ that belongs to one head.
+  struct Instance {
+    uint32_t row;
+    size_t begin, end;
+  };
+
+  bool in(uint32_t id, Reach reach) const { return chunks_.reach[id] == reach; }
+  bool is_free(uint32_t id) const { return chunks_.cluster[id] == ChunkTable::kNoCluster; }
+
+  void group(Reach reach) {
+    group_ = reach;
+    std::vector<uint32_t> all;
+    for (uint32_t i = 0; i < chunks_.reach.size(); ++i) {
+      if (in(i, reach)) all.push_back(i);
+    }
+    if (all.empty()) return;
+    std::vector<bool> referenced(chunks_.reach.size());
+    for (const uint32_t source : all) {
+      for (const Edge edge : graph_.edges(ChunkId(source))) {
+        referenced[edge.target().value()] = true;
+      }
+    }
+    for (const uint32_t id : all) {
+      if (!referenced[id]) collect(id);
+    }
+    // Cycles that no head leads into.
+    std::vector<uint32_t> rest;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(rest),
+                 [this](uint32_t id) { return is_free(id); });
+    for (const uint32_t head : cycle_heads(rest)) {
+      if (is_free(head)) collect(head);
+    }
+  }
+
+  // The head and everything of the same class that it leads to and nobody took before.
+  void collect(uint32_t head) {
+    members_.clear();
+    members_.push_back(head);
+    chunks_.cluster[head] = kTaken;
+    for (size_t i = 0; i < members_.size(); ++i) {
+      for (const Edge edge : graph_.edges(ChunkId(members_[i]))) {
+        const uint32_t target = edge.target().value();
+        if (!in(target, group_) || !is_free(target)) continue;
+        chunks_.cluster[target] = kTaken;
+        members_.push_back(target);
+      }
+    }
+    if (group_ == Reach::kLeaked) {
+      for (size_t i = 1; i < members_.size(); ++i) {
+        chunks_.reach[members_[i]] = Reach::kIndirect;
+      }
+    }
+    add_instance(head);
+  }
+
+  uint64_t usable(uint32_t id) const { return chunks_.map.usable(ChunkId(id)).value(); }
+
+  // What an instance is compared by.
+  uint64_t shape_key(uint32_t head) const {
+    const uint32_t head_type = chunks_.type[head];
+    const bool typed = head_type != kNone<TypeId>.value();
+    uint64_t key = mix(static_cast<uint64_t>(group_)) ^
+                   mix(typed ? head_type + 1 : (uint64_t{1} << 40) + usable(head));
+    for (size_t i = 1; i < members_.size(); ++i) {
+      const uint32_t type = chunks_.type[members_[i]];
+      if (type != kNone<TypeId>.value()) {
+        key += mix((uint64_t{1} << 41) + type);  // a sum: the order of members does not matter
+      } else {
+        key += mix(typed ? uint64_t{1} << 42 : (uint64_t{1} << 43) + usable(members_[i]));
+      }
+    }
+    return key;
+  }
+
+  void add_instance(uint32_t head) {
+    const auto [it, is_new] =
+        rows_by_key_.try_emplace(shape_key(head), static_cast<uint32_t>(rows_.size()));
+    if (is_new) {
+      if (rows_.size() >= kMaxClusters) it->second = other_row();
+      else rows_.push_back(describe(head));
+    }
+    ClusterRow& row = rows_[it->second];
+    ++row.count;
+    row.chunks += members_.size();
+    for (const uint32_t id : members_) {
+      row.bytes += usable(id);
+      chunks_.cluster[id] = it->second;
+    }
+  }
+
+  uint32_t other_row() {
+    if (other_ == ChunkTable::kNoCluster) {
+      other_ = static_cast<uint32_t>(rows_.size());
+      ClusterRow row;
+      row.shape = "(further shapes, folded)";
+      row.verdict = "leaked";
+      row.evidence = "more than " + std::to_string(kMaxClusters) + " different shapes";
+      rows_.push_back(row);
+    }
+    return other_;
+  }
+
+  ClusterRow describe(uint32_t head) const {
+    ClusterRow row;
+    row.head = chunks_.map.address(ChunkId(head));
+    row.verdict = group_ == Reach::kLeaked ? "leaked" : "stale";
+    row.evidence = group_ == Reach::kLeaked
+                       ? "no reference from registers, stacks, globals, TLS or other live memory"
+                       : "referenced only from dead memory: freed chunks or stack below SP";
+    if (chunks_.type[head] != kNone<TypeId>.value()) {
+      const TypeRow& type = types_[chunks_.type[head]];
+      row.type = type.name;
+      row.module = type.module;
+    }
+    row.shape = shape_text(head);
+    return row;
+  }
+
+  std::string part_name(uint32_t id) const {
+    const uint32_t type = chunks_.type[id];
+    if (type != kNone<TypeId>.value()) return types_[type].name;
+    return "(" + std::to_string(usable(id)) + " bytes)";
+  }
+
+  // "Session + Request + 2 x (40 bytes)": the head, then its members, most bytes first.
+  std::string shape_text(uint32_t head) const {
+    struct Part {
+      uint64_t count = 0, bytes = 0;
+    };
+    std::map<std::string, Part> parts;
+    for (size_t i = 1; i < members_.size(); ++i) {
+      Part& part = parts[part_name(members_[i])];
+      ++part.count;
+      part.bytes += usable(members_[i]);
+    }
+    std::vector<std::pair<std::string, Part>> order(parts.begin(), parts.end());
+    std::stable_sort(order.begin(), order.end(),
+                     [](const auto& a, const auto& b) { return a.second.bytes > b.second.bytes; });
+    std::string text = part_name(head);
+    for (size_t i = 0; i < order.size(); ++i) {
+      if (i == kMaxShapeParts) {
+        text += " + " + std::to_string(order.size() - i) + " more kinds";
+        break;
+      }
+      text += " + ";
+      if (order[i].second.count > 1) text += std::to_string(order[i].second.count) + " x ";
+      text += order[i].first;
+    }
+    return text;
+  }
+
+  std::vector<uint32_t> cycle_heads(const std::vector<uint32_t>& rest);
+
+  std::vector<ClusterRow> fold() {
+    std::vector<uint32_t> order(rows_.size());
+    for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::stable_sort(order.begin(), order.end(), [this](uint32_t a, uint32_t b) {
+      return rows_[a].bytes > rows_[b].bytes;
+    });
+    std::vector<uint32_t> place(rows_.size());
+    std::vector<ClusterRow> sorted;
+    sorted.reserve(rows_.size());
+    for (const uint32_t i : order) {
+      place[i] = static_cast<uint32_t>(sorted.size());
+      sorted.push_back(std::move(rows_[i]));
+    }
+    for (uint32_t& cluster : chunks_.cluster) {
+      if (cluster != ChunkTable::kNoCluster) cluster = place[cluster];
+    }
+    return sorted;
+  }
+
+  static constexpr uint32_t kTaken = ChunkTable::kNoCluster - 1;
+
+  const ReferenceGraph& graph_;
+  const std::vector<TypeRow>& types_;
+  ChunkTable& chunks_;
+  Reach group_ = Reach::kLeaked;
+  std::vector<uint32_t> members_;
+  std::unordered_map<uint64_t, uint32_t> rows_by_key_;
+  std::vector<ClusterRow> rows_;
+  uint32_t other_ = ChunkTable::kNoCluster;
+};
+
+// Strongly connected components among the free chunks of `rest` (sorted), Tarjan's algorithm with an
+// explicit stack: leaked lists are long. Returns one head per component that no other one enters.
+std::vector<uint32_t> ClusterFinder::cycle_heads(const std::vector<uint32_t>& rest) {
+  constexpr uint32_t kUnseen = ~uint32_t{0};
+  const auto dense = [&rest](uint32_t id) {
+    return static_cast<uint32_t>(std::lower_bound(rest.begin(), rest.end(), id) - rest.begin());
+  };
+  const auto n = static_cast<uint32_t>(rest.size());
+  std::vector<uint32_t> index(n, kUnseen);
+  std::vector<uint32_t> low(n);
+  std::vector<uint32_t> component(n, kUnseen);
+  std::vector<uint32_t> stack;
+  struct Frame {
+    uint32_t node;
+    size_t next_edge;
+  };
+  std::vector<Frame> frames;
+  uint32_t next_index = 0;
+  uint32_t components = 0;
+  const auto enter = [&](uint32_t node) {
+    index[node] = low[node] = next_index++;
+    stack.push_back(node);
+    frames.push_back({node, 0});
+  };
+  const auto member = [&](Edge edge, uint32_t* node) {
+    const uint32_t id = edge.target().value();
+    if (!in(id, group_) || !is_free(id)) return false;
+    *node = dense(id);
+    return true;
+  };
+  for (uint32_t root = 0; root < n; ++root) {
+    if (index[root] != kUnseen) continue;
+    enter(root);
+    while (!frames.empty()) {
+      const uint32_t node = frames.back().node;
+      const auto edges = graph_.edges(ChunkId(rest[node]));
+      if (frames.back().next_edge < edges.size()) {
+        uint32_t target = 0;
+        if (!member(edges[frames.back().next_edge++], &target)) continue;
+        if (index[target] == kUnseen) {
+          enter(target);
+        } else if (component[target] == kUnseen) {
+          low[node] = std::min(low[node], index[target]);
+        }
+        continue;
+      }
+      frames.pop_back();
+      if (!frames.empty()) low[frames.back().node] = std::min(low[frames.back().node], low[node]);
+      if (low[node] != index[node]) continue;
+      uint32_t popped = 0;
+      do {
+        popped = stack.back();
+        stack.pop_back();
+        component[popped] = components;
+      } while (popped != node);
+      ++components;
+    }
+  }
+  std::vector<bool> entered(components);
+  std::vector<uint32_t> head(components, kUnseen);
+  for (uint32_t node = 0; node < n; ++node) {
+    uint32_t& best = head[component[node]];
+    const bool typed = chunks_.type[rest[node]] != kNone<TypeId>.value();
+    if (best == kUnseen ||
+        (typed && chunks_.type[rest[best]] == kNone<TypeId>.value())) {
+      best = node;
+    }
+    for (const Edge edge : graph_.edges(ChunkId(rest[node]))) {
+      uint32_t target = 0;
+      if (member(edge, &target) && component[target] != component[node]) {
+        entered[component[target]] = true;
+      }
+    }
+  }
+  std::vector<uint32_t> heads;
+  for (uint32_t c = 0; c < components; ++c) {
+    if (!entered[c]) heads.push_back(rest[head[c]]);
+  }
+  return heads;
+}
+
+}  // namespace
+
+std::vector<ClusterRow> find_clusters(const ReferenceGraph& graph,
+                                      const std::vector<TypeRow>& types, ChunkTable* chunks) {
+  return ClusterFinder(graph, types, chunks).find();
+}
+
+}  // namespace residue

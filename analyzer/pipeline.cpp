@@ -1,0 +1,116 @@
+#include "analyzer/pipeline.h"
+
+#include "analyzer/clusters.h"
+#include "analyzer/heaps.h"
+#include "analyzer/owners.h"
+#include "analyzer/references.h"
+#include "analyzer/roots.h"
+#include "analyzer/types.h"
+#include "analyzer/usage.h"
+#include "formats/base/text.h"
+#include "symbolize/data_symbols.h"
+
+namespace residue {
+namespace {
+
+SnapshotInfo describe(const Image& image, const std::string& label) {
+  SnapshotInfo info;
+  info.label = label;
+  info.taken_at = image.taken_at;
+  info.source = image.source;
+  info.source_bytes = image.source_bytes;
+  info.format = image.format;
+  info.os = image.os;
+  info.arch = to_string(image.architecture);
+  info.pid = image.pid;
+  info.executable = image.executable;
+  info.complete = image.complete;
+  return info;
+}
+
+std::vector<ModuleRow> module_rows(const Image& image, const DataSymbols& symbols) {
+  std::vector<ModuleRow> rows;
+  for (uint32_t i = 0; i < image.modules.size(); ++i) {
+    const Module& m = image.modules[i];
+    rows.push_back({std::string(base_name(m.path)), m.path, m.build_id, m.range.base, m.range.size,
+                    to_string(symbols.level(ModuleId(i)))});
+  }
+  return rows;
+}
+
+// A region that an allocator has claimed, mostly, is a heap, whatever the dump could tell.
+std::vector<RegionRow> region_rows(const Image& image, const Heaps& heaps) {
+  std::vector<RegionRow> rows;
+  for (const Region& r : image.regions) {
+    std::string kind = to_string(r.kind);
+    if (r.kind == RegionKind::kAnonymous) {
+      for (const AddressRange& claim : heaps.claimed) {
+        if (claim.overlaps(r.range)) kind = to_string(RegionKind::kHeap);
+      }
+    }
+    rows.push_back({r.range.base, r.range.size, to_string(r.permissions), kind, r.name,
+                    ByteCount(r.bytes.size())});
+  }
+  return rows;
+}
+
+std::vector<ThreadRow> thread_rows(const Image& image) {
+  std::vector<ThreadRow> rows;
+  for (const Thread& t : image.threads) {
+    rows.push_back({t.tid, t.name, t.crashed, t.signal, t.reason, t.fault_address});
+  }
+  return rows;
+}
+
+}  // namespace
+
+Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOptions& options) {
+  const auto stage = [&options](const char* name) {
+    if (options.progress) options.progress(name);
+  };
+  Snapshot s;
+  s.info = describe(image, options.label);
+  DataSymbols symbols(image);
+
+  // Where every chunk is, and whether it is in use.
+  stage("walking heaps");
+  Heaps heaps = walk_heaps(image, diagnostics);
+  s.heaps = heaps.rows;
+
+  // Who points to whom; types on the way, because the chunk's first bytes are in the cache then.
+  stage("reading references");
+  TypeFinder types(image, &symbols);
+  ReferenceGraph graph = build_references(image, heaps, &types, &heaps.chunks.type);
+
+  // What is alive, and through whom.
+  stage("marking what is reachable");
+  Roots roots = find_roots(image, heaps.claimed);
+  ChunkTable chunks = std::move(heaps.chunks);
+  EdgeFinder finder(image, chunks.map, &types);
+  OwnerTable owners(image, &symbols);
+  const std::vector<ChunkId> loader = find_loader_chunks(image, chunks.map);
+  ReachTrace trace;
+  mark_reach({image, heaps, graph, roots, &finder, &owners, loader}, &chunks,
+             options.evidence != nullptr ? &trace : nullptr);
+  s.types = types.take_rows();
+  s.owners = owners.take_rows();
+
+  // What leaked, in groups.
+  stage("grouping leaks");
+  s.clusters = find_clusters(graph, s.types, &chunks);
+  s.chunks = std::move(chunks);
+
+  stage("counting");
+  s.modules = module_rows(image, symbols);
+  s.regions = region_rows(image, heaps);
+  s.threads = thread_rows(image);
+  s.usage = count_usage(s);
+  s.account = account_bytes(image, s, heaps.claimed);
+  if (options.evidence != nullptr) {
+    *options.evidence = {std::move(heaps), std::move(graph), std::move(roots), std::move(trace)};
+  }
+  s.diagnostics = std::move(diagnostics);
+  return s;
+}
+
+}  // namespace residue

@@ -1,0 +1,34 @@
+// The pipeline: from an Image to a Snapshot. The order of the stages, and the reason for it, stands in
+// pipeline.cpp.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "analyzer/reach.h"
+#include "analyzer/snapshot.h"
+#include "formats/base/diagnostics.h"
+#include "formats/image.h"
+
+namespace residue {
+
+// What explain() needs beyond a Snapshot; kept only on request.
+struct Evidence {
+  Heaps heaps;  // without the chunk table, which is in the Snapshot
+  ReferenceGraph graph;
+  Roots roots;
+  ReachTrace trace;
+};
+
+struct PipelineOptions {
+  std::string label;
+  // Called at the start of each stage with its name; may be empty.
+  std::function<void(const char* stage)> progress;
+  Evidence* evidence = nullptr;  // filled in if not null
+};
+
+// Analyses one image. `diagnostics` are those of reading the dump; they end in the snapshot together
+// with the analysis's own. The snapshot's chunk table refers to bytes of `image`.
+Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOptions& options);
+
+}  // namespace residue

@@ -1,0 +1,43 @@
+// Reach: why each used chunk is alive, or that it is not; and which owner reaches it first.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "analyzer/heaps.h"
+#include "analyzer/owners.h"
+#include "analyzer/references.h"
+#include "analyzer/roots.h"
+
+namespace residue {
+
+// How the marking came to each chunk, for paths; kept only on request.
+struct ReachTrace {
+  static constexpr uint32_t kNoParent = ~uint32_t{0};
+  static constexpr uint32_t kRootFlag = uint32_t{1} << 31;
+
+  struct Hit {
+    Address location;  // where the root's reference lies; 0 for a register
+    OwnerId owner;
+    bool dead = false;  // found in dead memory
+  };
+  std::vector<uint32_t> parent;  // per chunk: a chunk, or kRootFlag | index into hits
+  std::vector<Hit> hits;
+};
+
+struct ReachInput {
+  const Image& image;
+  const Heaps& heaps;
+  const ReferenceGraph& graph;
+  const Roots& roots;
+  EdgeFinder* finder;
+  OwnerTable* owners;
+  const std::vector<ChunkId>& loader;  // chunks of ld.so: system, but sources
+};
+
+// Fills chunks->reach and chunks->owner (both sized to the number of chunks by this). `trace` may be null.
+// Chunks that nothing reaches are left at Reach::kLeaked; who is head and who is indirect is for
+// find_clusters() to say.
+void mark_reach(const ReachInput& input, ChunkTable* chunks, ReachTrace* trace);
+
+}  // namespace residue

@@ -1,0 +1,162 @@
+// Extraction of references.
+//
+// Every aligned word of every used chunk is looked up; most fail one comparison against the extent of
+// all heaps. What remains is resolved through the chunk map at once and appended as a 32-bit edge, so
+// that everything later (reach, clusters, paths) works on the graph in memory and never reads the
+// dump again. The dump's pages are given back behind the scan: the resident set stays small however
+// large the core is.
+//
+// Interior pointers are the rule in some programs. Three kinds are as good as a pointer to the start:
+// to a base class (the word there is a vtable pointer), behind an array cookie (Itanium ABI 2.7), and
+// behind an allocation wrapper's length word (SQLite does that); Valgrind's memcheck knows the same three.
+#include "analyzer/references.h"
+
+#include <algorithm>
+
+#include "formats/base/mapped_file.h"
+
+namespace residue {
+namespace {
+
+constexpr uint64_t kWord = 8;
+constexpr uint64_t kReleaseEvery = 16 << 20;
+// Rounding slack of an allocator between what was asked for and what is usable (glibc: MINSIZE and
+// alignment, 24 bytes at most).
+constexpr uint64_t kMaxSlack = 24;
+// Links that the allocator itself keeps in free chunks: fd, bk, and in large ones fd_nextsize,
+// bk_nextsize (glibc, chunks from 1024 bytes).
+constexpr uint64_t kFreeLinks = 2 * kWord, kLargeFreeLinks = 4 * kWord, kLargeFree = 1000;
+
+uint64_t word_at(std::span<const std::byte> bytes, uint64_t at) {
+  return load<uint64_t>(bytes.subspan(at));
+}
+
+}  // namespace
+
+EdgeFinder::EdgeFinder(const Image& image, const ChunkMap& map, TypeFinder* types)
+    : image_(image), map_(map), types_(types) {
+  if (map.runs().empty()) return;
+  low_ = map.runs().front().begin.value();
+  span_ = map.runs().back().end.value() - low_;
+}
+
+bool EdgeFinder::resolve(uint64_t word, Edge* edge) {
+  uint64_t start = 0;
+  const ChunkId id = map_.find(word, &start);
+  if (id == kNone<ChunkId>) return false;
+  bool interior = word != start;
+  if (interior) {
+    const int64_t r = map_.find_run(word);
+    interior = !is_proper_interior(word, start, map_.runs()[static_cast<size_t>(r)], id);
+  }
+  *edge = Edge(id, interior);
+  return true;
+}
+
+bool EdgeFinder::is_proper_interior(uint64_t word, uint64_t start, const Run& run, ChunkId id) {
+  if (word % kWord != 0) return false;
+  const uint64_t at = word - run.begin.value();
+  if (at + kWord > run.bytes.size()) return false;
+  if (types_->vtable_type(word_at(run.bytes, at)) != kNone<TypeId>) return true;
+  if (word - start != kWord) return false;
+  // n elements behind a count, or n bytes behind a length: the rest must hold them, give or take the
+  // allocator's rounding.
+  const uint64_t n = word_at(run.bytes, at - kWord);
+  const uint64_t rest = map_.usable(id).value() - kWord;
+  if (n == 0 || n > rest) return false;
+  return rest % n < kMaxSlack;
+}
+
+namespace {
+
+class Extractor {
+ public:
+  Extractor(const Image& image, const Heaps& heaps, TypeFinder* types,
+            std::vector<uint32_t>* type_column)
+      : heaps_(heaps),
+        types_(types),
+        type_column_(type_column),
+        finder_(image, heaps.chunks.map, types) {}
+
+  ReferenceGraph run() {
+    const ChunkMap& map = heaps_.chunks.map;
+    uint64_t words = 0;
+    for (const Run& run : map.runs()) words += run.bytes.size() / kWord + 1;
+    graph_.targets = Column<Edge>(words);
+    graph_.offset.reserve(size_t{map.size()} + 1);
+    type_column_->assign(map.size(), kNone<TypeId>.value());
+    map.for_each([this](ChunkId id, Address start, ByteCount usable, const Run& run) {
+      begin_row(id.value());
+      chunk(id, start.value(), usable.value(), run);
+    });
+    begin_row(map.size());
+    return std::move(graph_);
+  }
+
+ private:
+  void begin_row(uint32_t i) {
+    if (i % ReferenceGraph::kBlock == 0) graph_.base.push_back(graph_.targets.size());
+    graph_.offset.push_back(static_cast<uint32_t>(graph_.targets.size() - graph_.base.back()));
+  }
+
+  void chunk(ChunkId id, uint64_t start, uint64_t usable, const Run& run) {
+    const uint64_t at = start - run.begin.value();
+    if (at >= run.bytes.size()) return;
+    const auto bytes = run.bytes.subspan(at, std::min<uint64_t>(usable, run.bytes.size() - at));
+    if (heaps_.chunks.state[id.value()] == ChunkState::kUsed) {
+      (*type_column_)[id.value()] = types_->type_of(bytes).value();
+      used(id, bytes);
+    } else {
+      freed(bytes);
+    }
+    release_behind(run, at);
+  }
+
+  void used(ChunkId id, std::span<const std::byte> bytes) {
+    Edge edge;
+    for (uint64_t at = 0; at + kWord <= bytes.size(); at += kWord) {
+      if (finder_.find(word_at(bytes, at), &edge) && edge.target() != id) {
+        graph_.targets.push_back(edge);
+      }
+    }
+  }
+
+  void freed(std::span<const std::byte> bytes) {
+    Edge edge;
+    const uint64_t links = bytes.size() >= kLargeFree ? kLargeFreeLinks : kFreeLinks;
+    // The last word is the next header's prev_size.
+    for (uint64_t at = links; at + 2 * kWord <= bytes.size(); at += kWord) {
+      if (!finder_.find(word_at(bytes, at), &edge)) continue;
+      if (heaps_.chunks.state[edge.target().value()] == ChunkState::kUsed) {
+        graph_.from_free.push_back(edge);
+      }
+    }
+  }
+
+  void release_behind(const Run& run, uint64_t at) {
+    if (run.first_word != released_run_) {
+      released_run_ = run.first_word;
+      released_ = 0;
+    }
+    if (at < released_ + kReleaseEvery) return;
+    release_pages(run.bytes.subspan(released_, at - released_));
+    released_ = at;
+  }
+
+  const Heaps& heaps_;
+  TypeFinder* types_;
+  std::vector<uint32_t>* type_column_;
+  EdgeFinder finder_;
+  ReferenceGraph graph_;
+  uint64_t released_run_ = ~uint64_t{0};
+  uint64_t released_ = 0;
+};
+
+}  // namespace
+
+ReferenceGraph build_references(const Image& image, const Heaps& heaps, TypeFinder* types,
+                                std::vector<uint32_t>* type_column) {
+  return Extractor(image, heaps, types, type_column).run();
+}
+
+}  // namespace residue

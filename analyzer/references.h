@@ -1,0 +1,74 @@
+// References: which chunk points to which, extracted in one pass over the heaps.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "analyzer/column.h"
+#include "analyzer/heaps.h"
+#include "analyzer/types.h"
+#include "formats/image.h"
+
+namespace residue {
+
+// A reference to a chunk: the id, and whether it points to the chunk's start (or where the chunk's
+// type says a pointer may) or to its inside.
+class Edge {
+ public:
+  Edge() = default;
+  Edge(ChunkId target, bool interior) : bits_(target.value() << 1 | (interior ? 1U : 0U)) {}
+  ChunkId target() const { return ChunkId(bits_ >> 1); }
+  bool interior() const { return (bits_ & 1) != 0; }
+  friend bool operator==(Edge, Edge) = default;
+
+ private:
+  uint32_t bits_ = 0;
+};
+
+// Turns words into edges.
+class EdgeFinder {
+ public:
+  EdgeFinder(const Image& image, const ChunkMap& map, TypeFinder* types);
+
+  // Whether a word points into some chunk; the edge goes to `*edge`.
+  bool find(uint64_t word, Edge* edge) {
+    if (word - low_ >= span_) return false;
+    return resolve(word, edge);
+  }
+
+ private:
+  bool resolve(uint64_t word, Edge* edge);
+  bool is_proper_interior(uint64_t word, uint64_t start, const Run& run, ChunkId id);
+
+  const Image& image_;
+  const ChunkMap& map_;
+  TypeFinder* types_;
+  uint64_t low_ = 0;
+  uint64_t span_ = 0;
+};
+
+// The edges of all used chunks in compressed rows, and the chunks that free memory still points to.
+struct ReferenceGraph {
+  static constexpr uint32_t kBlock = 1 << 16;  // chunks that share one base
+
+  std::span<const Edge> edges(ChunkId source) const {
+    const uint32_t i = source.value();
+    return targets.span(begin_of(i), begin_of(i + 1));
+  }
+
+  Column<Edge> targets;
+  std::vector<uint64_t> base;    // of each block of kBlock chunks
+  std::vector<uint32_t> offset;  // per chunk (and one more), from its block's base
+  std::vector<Edge> from_free;   // what free and cached chunks point to, unsorted, with repetitions
+
+ private:
+  uint64_t begin_of(uint32_t i) const { return base[i / kBlock] + offset[i]; }
+};
+
+// One pass over all heaps in address order: fills chunks->type on the way, while the chunk is in the
+// processor's cache.
+ReferenceGraph build_references(const Image& image, const Heaps& heaps, TypeFinder* types,
+                                std::vector<uint32_t>* type_column);
+
+}  // namespace residue

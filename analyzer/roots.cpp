@@ -1,0 +1,197 @@
+#include "analyzer/roots.h"
+
+#include <algorithm>
+
+#include "analyzer/claims.h"
+#include "formats/elf/elf_layout.h"
+
+namespace residue {
+namespace {
+
+// x86-64 psABI 3.2.2: the 128 bytes below the stack pointer belong to the function.
+constexpr uint64_t kRedZone = 128;
+// Static TLS for libraries loaded later (glibc: 1664 bytes) and alignment between modules.
+constexpr uint64_t kTlsSurplus = 4096;
+// struct pthread lies at the thread pointer and above (x86-64 glibc, 2.12–2.42: under 4 KiB).
+constexpr uint64_t kThreadStruct = 4096;
+constexpr uint64_t kMaxLinkMaps = 1 << 16;
+
+class RootFinder {
+ public:
+  RootFinder(const Image& image, const std::vector<AddressRange>& claimed)
+      : image_(image), claimed_(claimed) {
+    for (const Module& module : image.modules) {
+      if (module.tls_image) tls_size_ += module.tls_image->size.value() + 64;
+    }
+    tls_size_ = std::min<uint64_t>(tls_size_ + kTlsSurplus, 1 << 20);
+  }
+
+  Roots find() {
+    for (const Region& region : image_.regions) {
+      if (!region.bytes.empty()) classify(region);
+    }
+    for (uint32_t t = 0; t < image_.threads.size(); ++t) add_registers(t);
+    std::stable_sort(roots_.live.begin(), roots_.live.end(),
+                     [](const RootRange& a, const RootRange& b) { return a.kind < b.kind; });
+    return std::move(roots_);
+  }
+
+ private:
+  void classify(const Region& region) {
+    const uint64_t begin = region.range.base.value();
+    const uint64_t end = begin + region.bytes.size();
+    switch (region.kind) {
+      case RegionKind::kModuleData:
+        add_live(RootKind::kGlobal, region, begin, end, 0);
+        break;
+      case RegionKind::kStack:
+        add_stack(region);
+        break;
+      case RegionKind::kHeap:
+      case RegionKind::kAnonymous:
+      case RegionKind::kUnknown:
+        if (region.permissions.write) add_anonymous(region, begin, end);
+        break;
+      case RegionKind::kFile:
+        if (region.permissions.write) add_live(RootKind::kFile, region, begin, end, 0);
+        break;
+      case RegionKind::kModuleText:
+      case RegionKind::kModuleRodata:
+      case RegionKind::kVdso:
+        break;
+    }
+  }
+
+  // The parts of [begin, end) that no allocator claimed.
+  void add_live(RootKind kind, const Region& region, uint64_t begin, uint64_t end,
+                uint32_t thread) {
+    add(&roots_.live, kind, region, begin, end, thread);
+  }
+
+  void add(std::vector<RootRange>* to, RootKind kind, const Region& region, uint64_t begin,
+           uint64_t end, uint32_t thread) {
+    const uint64_t base = region.range.base.value();
+    for_each_unclaimed(claimed_, begin, end, [&](uint64_t from, uint64_t until) {
+      from = (from + 7) & ~uint64_t{7};
+      if (from >= until) return;
+      to->push_back({kind, Address(from), region.bytes.subspan(from - base, until - from), thread});
+    });
+  }
+
+  // Static TLS and the thread's descriptor, as far as they lie in [begin, end).
+  bool tls_of(uint32_t thread, uint64_t begin, uint64_t end, uint64_t* from,
+              uint64_t* until) const {
+    const uint64_t tp = image_.threads[thread].thread_pointer;
+    if (tp < begin || tp >= end) return false;
+    *from = std::max(begin, tp - std::min(tp, tls_size_));
+    *until = std::min(end, tp + kThreadStruct);
+    return true;
+  }
+
+  void add_stack(const Region& region) {
+    const uint64_t begin = region.range.base.value();
+    const uint64_t end = begin + region.bytes.size();
+    // More than one stack pointer in a region: stacks without a guard page between them. Below the
+    // lowest one everything is dead; above it nothing can be told apart.
+    uint64_t lowest = ~uint64_t{0};
+    uint32_t owner = 0;
+    for (uint32_t t = 0; t < image_.threads.size(); ++t) {
+      const uint64_t sp = image_.threads[t].sp;
+      if (sp < begin || sp >= end || sp >= lowest) continue;
+      lowest = sp;
+      owner = t;
+    }
+    if (lowest == ~uint64_t{0}) {
+      add_live(RootKind::kAnonymous, region, begin, end, 0);
+      return;
+    }
+    uint64_t live = lowest - std::min(lowest - begin, kRedZone);
+    live &= ~uint64_t{7};
+    add(&roots_.dead, RootKind::kStack, region, begin, live, owner);
+    split_at_tls(region, live, end, [&](uint64_t from, uint64_t until) {
+      add_live(RootKind::kStack, region, from, until, owner);
+    });
+  }
+
+  // The main thread's TLS lies in anonymous memory of its own.
+  void add_anonymous(const Region& region, uint64_t begin, uint64_t end) {
+    split_at_tls(region, begin, end, [&](uint64_t from, uint64_t until) {
+      add_live(RootKind::kAnonymous, region, from, until, 0);
+    });
+  }
+
+  // Adds the TLS parts of [begin, end) as such, and hands the rest to `f`.
+  template <typename F>
+  void split_at_tls(const Region& region, uint64_t begin, uint64_t end, F&& f) {
+    std::vector<AddressRange> tls;
+    for (uint32_t t = 0; t < image_.threads.size(); ++t) {
+      uint64_t from = 0;
+      uint64_t until = 0;
+      if (!tls_of(t, begin, end, &from, &until)) continue;
+      add_live(RootKind::kTls, region, from, until, t);
+      tls.push_back({Address(from), ByteCount(until - from)});
+    }
+    std::sort(tls.begin(), tls.end(),
+              [](const AddressRange& a, const AddressRange& b) { return a.base < b.base; });
+    for_each_unclaimed(tls, begin, end, f);
+  }
+
+  void add_registers(uint32_t t) {
+    const Thread& thread = image_.threads[t];
+    for (const Register& r : thread.registers) roots_.registers.push_back({t, r.value});
+    // Vector registers carry copies of pointers through memcpy and the like.
+    const auto vectors = thread.extended_state;
+    for (size_t at = 0; at + 8 <= vectors.size(); at += 8) {
+      roots_.registers.push_back({t, load<uint64_t>(vectors.subspan(at), image_.order)});
+    }
+  }
+
+  const Image& image_;
+  const std::vector<AddressRange>& claimed_;
+  uint64_t tls_size_ = 0;
+  Roots roots_;
+};
+
+// r_debug, which the debugger's interface of ld.so keeps in the program's dynamic section (SVR4):
+// r_version int 0, r_map 8; link_map: l_addr 0, l_name 8, l_ld 16, l_next 24.
+uint64_t first_link_map(const Image& image) {
+  for (const Module& module : image.modules) {
+    if (!module.is_executable || !module.dynamic) continue;
+    for (uint64_t at = 0; at < module.dynamic->size.value(); at += 16) {
+      const Address entry = module.dynamic->base + ByteCount(at);
+      if (image.word(entry).value_or(0) != elf::kDynDebug) continue;
+      const uint64_t r_debug = image.word(entry + ByteCount(8)).value_or(0);
+      return image.word(Address(r_debug + 8)).value_or(0);
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+Roots find_roots(const Image& image, const std::vector<AddressRange>& claimed) {
+  return RootFinder(image, claimed).find();
+}
+
+std::vector<ChunkId> find_loader_chunks(const Image& image, const ChunkMap& map) {
+  std::vector<ChunkId> chunks;
+  const auto add = [&](uint64_t pointer) {
+    uint64_t start = 0;
+    const ChunkId id = map.find(pointer, &start);
+    if (id != kNone<ChunkId>) chunks.push_back(id);
+  };
+  uint64_t link_map = first_link_map(image);
+  for (uint64_t n = 0; link_map != 0 && n < kMaxLinkMaps; ++n) {
+    add(link_map);
+    link_map = image.word(Address(link_map + 24)).value_or(0);
+  }
+  // tcbhead_t.dtv (x86-64 glibc): the second word at the thread pointer.
+  for (const Thread& thread : image.threads) {
+    add(image.word(Address(thread.thread_pointer + 8)).value_or(0));
+  }
+  std::sort(chunks.begin(), chunks.end());
+  chunks.erase(std::unique(chunks.begin(), chunks.end()), chunks.end());
+  return chunks;
+}
+
+}  // namespace residue

@@ -1,0 +1,43 @@
+// Roots: memory that is alive by itself, and memory that is dead, outside the heaps.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "analyzer/heaps.h"
+#include "formats/image.h"
+
+namespace residue {
+
+enum class RootKind : uint8_t { kGlobal, kTls, kStack, kRegister, kAnonymous, kFile };
+
+// A stretch of memory in which every aligned word may be a reference.
+struct RootRange {
+  RootKind kind;
+  Address base;
+  std::span<const std::byte> bytes;
+  uint32_t thread = 0;  // index into Image::threads; for kTls, kStack
+};
+
+// A register's value may point to any byte of a chunk and need not be aligned.
+struct RootWord {
+  uint32_t thread;  // index into Image::threads
+  uint64_t value;
+};
+
+struct Roots {
+  std::vector<RootRange> live;  // globals first, then TLS, stacks, and the rest
+  std::vector<RootWord> registers;
+  std::vector<RootRange> dead;  // stack below the red zone
+};
+
+// Globals are the writable data of all modules; stacks reach from SP less the red zone to the end of
+// their region; anonymous and shared writable memory that no allocator claimed counts as alive.
+// Allocators' own state is no root.
+Roots find_roots(const Image& image, const std::vector<AddressRange>& claimed);
+
+// Chunks that belong to ld.so: link maps of loaded objects, the threads' vectors of dynamic TLS.
+std::vector<ChunkId> find_loader_chunks(const Image& image, const ChunkMap& map);
+
+}  // namespace residue

@@ -1,0 +1,158 @@
+// Snapshot: everything that one analysis found, as values. What the pipeline returns, what db/
+// stores and what cli/ prints. It owns its data except the views into the dump inside
+// ChunkMap's runs, which live as long as the Image it came from.
+//
+// The rows follow the SQL tables of the contract; ids are indexes into the vectors here (the database
+// stores the same numbers).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analyzer/chunk_map.h"
+#include "formats/base/address.h"
+#include "formats/base/diagnostics.h"
+
+namespace residue {
+
+enum class ChunkState : uint8_t { kUsed, kFree, kCached };
+inline constexpr std::array<const char*, 3> kChunkStateNames = {"used", "free", "cached"};
+
+// Why a used chunk is alive, or that it is not. kNone for chunks that are not used.
+enum class Reach : uint8_t { kNone, kReachable, kInterior, kStale, kLeaked, kIndirect, kSystem };
+inline constexpr std::array<const char*, 7> kReachNames = {
+    "", "reachable", "interior", "stale", "leaked", "indirect", "system"};
+
+constexpr bool is_leak(Reach r) {
+  return r == Reach::kStale || r == Reach::kLeaked || r == Reach::kIndirect;
+}
+
+// The chunks of all heaps as columns; index = ChunkId::value(), ids in address order.
+struct ChunkTable {
+  ChunkMap map;
+  std::vector<ChunkState> state;
+  std::vector<Reach> reach;
+  std::vector<uint32_t> type;     // index into Snapshot::types, or kNone<TypeId>
+  std::vector<uint32_t> owner;    // index into Snapshot::owners, or kNone<OwnerId>
+  std::vector<uint32_t> cluster;  // index into Snapshot::clusters, or kNoCluster
+  static constexpr uint32_t kNoCluster = ~uint32_t{0};
+};
+
+struct SnapshotInfo {
+  std::string label;     // the user's; may be empty
+  std::string taken_at;  // UTC, ISO 8601: when the dump was written
+  std::string source;    // path of the dump as given
+  uint64_t source_bytes = 0;
+  std::string format;  // 'elf-core', …
+  std::string os;
+  std::string arch;
+  uint32_t pid = 0;
+  std::string executable;
+  bool complete = true;  // every region that should be in the dump is there in full
+};
+
+struct ModuleRow {
+  std::string name;  // last component of the path
+  std::string path;
+  std::string build_id;  // lower-case hex, empty if unknown
+  Address base;
+  ByteCount size;
+  std::string symbols;  // 'full', 'partial', 'none'
+};
+
+struct RegionRow {
+  Address start;
+  ByteCount size;
+  std::string perms;  // "rw-"
+  std::string kind;   // 'heap', 'stack', 'module-text', 'module-rodata', 'module-data', …
+  std::string name;   // path of the mapped file, or empty
+  ByteCount in_dump;  // bytes that the dump (or a matching file) supplies
+};
+
+struct ThreadRow {
+  uint32_t tid = 0;
+  std::string name;
+  bool crashed = false;
+  uint32_t signal = 0;
+  std::string reason;
+  std::optional<Address> fault_address;
+};
+
+struct HeapRow {
+  std::string allocator;  // 'glibc'
+  std::string version;    // layout that fitted: 'malloc_state 2.27-2.42, tcache 2.30-2.41'
+  std::string name;       // 'main_arena', 'arena 0x7f…', 'mmapped'
+  Address address;
+  uint64_t used_count = 0, used_bytes = 0;  // bytes are usable bytes
+  uint64_t free_count = 0, free_bytes = 0;  // without cached
+  uint64_t cached_count = 0, cached_bytes = 0;
+  uint64_t mapped_bytes = 0;    // of the process's memory that belongs to this heap
+  uint64_t overhead_bytes = 0;  // headers, bookkeeping, padding: mapped less used, free and cached
+  // mallinfo2's counters for this arena, computed from the walk (chunk sizes with their headers; cached chunks count as in
+  // use, mmapped chunks do not count).
+  uint64_t uordblks = 0, fordblks = 0;
+  bool verified = false;
+  std::string problem;  // which law does not balance and by how much; empty if verified
+};
+
+struct TypeRow {
+  std::string name;  // demangled
+  std::string module;
+  std::string origin;      // 'vtable', 'string', …
+  std::string confidence;  // 'exact', 'derived', 'text', 'guess'
+};
+
+struct OwnerRow {
+  std::string kind;  // 'global', 'tls', 'register', 'thread', 'anonymous', …
+  std::string name;  // symbol of the global, or what there is
+  std::string module;
+  uint32_t thread = 0;  // tid, 0 if none
+};
+
+// Leaked chunks that belong together: one head and what it alone keeps. Clusters of the same shape
+// are folded into one row with a count.
+struct ClusterRow {
+  Address head;  // user address of the head of one instance, the first in memory
+  uint64_t count = 0;   // instances of this shape
+  uint64_t chunks = 0;  // over all instances
+  uint64_t bytes = 0;   // over all instances, usable
+  std::string shape;     // "Session + Request + 2 x (40 bytes)", of one instance
+  std::string type;      // of the head; empty if unknown
+  std::string module;    // of the head's type
+  std::string verdict;   // 'leaked' or 'stale'
+  std::string evidence;  // in words
+};
+
+// Where a reader should look first; computed once, so that no query has to touch the chunks.
+struct UsageRow {
+  std::string dimension;  // 'type', 'owner', 'module', 'size', 'heap', 'region', 'site'
+  std::string key;
+  uint64_t used_count = 0, used_bytes = 0, leaked_count = 0, leaked_bytes = 0;
+};
+
+// One line of the account of all bytes: classes are disjoint and add up to the image.
+struct AccountRow {
+  std::string category;  // 'used', 'free', 'cached', 'allocator', 'stack', 'module data', …
+  uint64_t bytes = 0;
+  uint64_t in_dump = 0;
+};
+
+struct Snapshot {
+  SnapshotInfo info;
+  std::vector<ModuleRow> modules;
+  std::vector<RegionRow> regions;
+  std::vector<ThreadRow> threads;
+  std::vector<HeapRow> heaps;
+  std::vector<TypeRow> types;
+  std::vector<OwnerRow> owners;
+  std::vector<ClusterRow> clusters;  // most bytes first
+  std::vector<UsageRow> usage;
+  std::vector<AccountRow> account;
+  ChunkTable chunks;
+  Diagnostics diagnostics;
+};
+
+}  // namespace residue

@@ -1,0 +1,200 @@
+#include "analyzer/usage.h"
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+#include "analyzer/claims.h"
+
+namespace residue {
+namespace {
+
+constexpr const char* kUnknown = "(unknown)";
+constexpr const char* kNobody = "(nobody)";
+// Sizes up to this have a counter of their own in an array; glibc's mmap threshold starts at 128 KiB.
+constexpr uint64_t kSmallSizes = 1 << 17;
+
+struct Counter {
+  uint64_t used_count = 0, used_bytes = 0, leaked_count = 0, leaked_bytes = 0;
+
+  void add(uint64_t bytes, bool leaked) {
+    ++used_count;
+    used_bytes += bytes;
+    if (!leaked) return;
+    ++leaked_count;
+    leaked_bytes += bytes;
+  }
+  void add(const Counter& other) {
+    used_count += other.used_count;
+    used_bytes += other.used_bytes;
+    leaked_count += other.leaked_count;
+    leaked_bytes += other.leaked_bytes;
+  }
+};
+
+// Rows of one dimension; equal keys are joined (two types of one name in different modules).
+class Dimension {
+ public:
+  explicit Dimension(std::string name) : name_(std::move(name)) {}
+
+  void add(const std::string& key, const Counter& counter) {
+    if (counter.used_count > 0) rows_[key].add(counter);
+  }
+
+  void append_to(std::vector<UsageRow>* out) const {
+    const size_t first = out->size();
+    for (const auto& [key, c] : rows_) {
+      out->push_back({name_, key, c.used_count, c.used_bytes, c.leaked_count, c.leaked_bytes});
+    }
+    std::stable_sort(out->begin() + static_cast<int64_t>(first), out->end(),
+                     [](const UsageRow& a, const UsageRow& b) {
+                       return a.used_bytes > b.used_bytes;
+                     });
+  }
+
+ private:
+  std::string name_;
+  std::map<std::string, Counter> rows_;
+};
+
+// The module that a chunk is charged to: the one that implements its class, else the one whose global
+// owns it.
+std::string module_of(const Snapshot& s, uint32_t type, uint32_t owner) {
+  if (type < s.types.size() && !s.types[type].module.empty()) return s.types[type].module;
+  if (owner < s.owners.size() && !s.owners[owner].module.empty()) return s.owners[owner].module;
+  return kUnknown;
+}
+
+}  // namespace
+
+std::vector<UsageRow> count_usage(const Snapshot& s) {
+  const ChunkTable& chunks = s.chunks;
+  // The last counter of types and owners is for chunks without one.
+  std::vector<Counter> types(s.types.size() + 1);
+  std::vector<Counter> owners(s.owners.size() + 1);
+  std::vector<Counter> heaps(s.heaps.size());
+  std::vector<Counter> small(kSmallSizes / 8 + 1);
+  std::unordered_map<uint64_t, Counter> large;
+  std::unordered_map<uint64_t, Counter> pairs;  // (type, owner), for modules
+  uint64_t last_pair = ~uint64_t{0};
+  Counter* last_counter = nullptr;
+  chunks.map.for_each([&](ChunkId id, Address, ByteCount usable, const Run& run) {
+    const uint32_t i = id.value();
+    if (chunks.state[i] != ChunkState::kUsed) return;
+    const uint64_t bytes = usable.value();
+    const bool leaked = is_leak(chunks.reach[i]);
+    const uint32_t type = std::min(chunks.type[i], static_cast<uint32_t>(s.types.size()));
+    const uint32_t owner = std::min(chunks.owner[i], static_cast<uint32_t>(s.owners.size()));
+    types[type].add(bytes, leaked);
+    owners[owner].add(bytes, leaked);
+    heaps[run.heap.value()].add(bytes, leaked);
+    (bytes < kSmallSizes && bytes % 8 == 0 ? small[bytes / 8] : large[bytes]).add(bytes, leaked);
+    const uint64_t pair = uint64_t{type} << 32 | owner;
+    if (pair != last_pair) {
+      last_pair = pair;
+      last_counter = &pairs[pair];
+    }
+    last_counter->add(bytes, leaked);
+  });
+
+  Dimension by_type("type");
+  for (size_t i = 0; i < types.size(); ++i) {
+    by_type.add(i < s.types.size() ? s.types[i].name : kUnknown, types[i]);
+  }
+  Dimension by_owner("owner");
+  for (size_t i = 0; i < owners.size(); ++i) {
+    by_owner.add(i < s.owners.size() ? s.owners[i].name : kNobody, owners[i]);
+  }
+  Dimension by_module("module");
+  for (const auto& [pair, counter] : pairs) {
+    by_module.add(
+        module_of(s, static_cast<uint32_t>(pair >> 32), static_cast<uint32_t>(pair)), counter);
+  }
+  Dimension by_size("size");
+  for (size_t i = 0; i < small.size(); ++i) by_size.add(std::to_string(i * 8), small[i]);
+  for (const auto& [bytes, counter] : large) by_size.add(std::to_string(bytes), counter);
+  Dimension by_heap("heap");
+  for (size_t i = 0; i < heaps.size(); ++i) by_heap.add(s.heaps[i].name, heaps[i]);
+
+  std::vector<UsageRow> rows;
+  for (const Dimension* d : {&by_type, &by_owner, &by_module, &by_size, &by_heap}) {
+    d->append_to(&rows);
+  }
+  return rows;
+}
+
+namespace {
+
+const char* category_of(RegionKind kind) {
+  switch (kind) {
+    case RegionKind::kStack:
+      return "stacks";
+    case RegionKind::kModuleText:
+      return "module text";
+    case RegionKind::kModuleRodata:
+      return "module read-only data";
+    case RegionKind::kModuleData:
+      return "module data";
+    case RegionKind::kFile:
+      return "file mappings";
+    case RegionKind::kVdso:
+      return "vdso";
+    case RegionKind::kHeap:
+    case RegionKind::kAnonymous:
+    case RegionKind::kUnknown:
+      break;
+  }
+  return "anonymous memory";
+}
+
+}  // namespace
+
+std::vector<AccountRow> account_bytes(const Image& image, const Snapshot& s,
+                                      const std::vector<AddressRange>& claimed) {
+  std::map<std::string, AccountRow> rows;
+  uint64_t heap_bytes = 0;
+  uint64_t heap_in_dump = 0;
+  for (const Region& region : image.regions) {
+    const uint64_t begin = region.range.base.value();
+    uint64_t unclaimed = 0;
+    for_each_unclaimed(claimed, begin, begin + region.range.size.value(),
+                       [&](uint64_t from, uint64_t until) { unclaimed += until - from; });
+    AccountRow& row = rows[category_of(region.kind)];
+    const bool there = region.backing != Backing::kAbsent;
+    row.bytes += unclaimed;
+    row.in_dump += there ? unclaimed : 0;
+    heap_bytes += region.range.size.value() - unclaimed;
+    heap_in_dump += there ? region.range.size.value() - unclaimed : 0;
+  }
+  // The claimed memory, divided by what its chunks say; what no chunk holds is the allocator's.
+  uint64_t used = 0;
+  uint64_t free = 0;
+  uint64_t cached = 0;
+  for (const HeapRow& heap : s.heaps) {
+    used += heap.used_bytes;
+    free += heap.free_bytes;
+    cached += heap.cached_bytes;
+  }
+  const uint64_t chunk_bytes = std::min(heap_bytes, used + free + cached);
+  uint64_t in_dump_left = heap_in_dump;
+  const auto add = [&](const char* name, uint64_t bytes) {
+    const uint64_t there = std::min(bytes, in_dump_left);
+    in_dump_left -= there;
+    rows[name] = {name, bytes, there};
+  };
+  add("used chunks", std::min(used, chunk_bytes));
+  add("free chunks", std::min(free, chunk_bytes - std::min(used, chunk_bytes)));
+  add("cached chunks", chunk_bytes - std::min(used + free, chunk_bytes));
+  add("allocator overhead", heap_bytes - chunk_bytes);
+
+  std::vector<AccountRow> account;
+  for (auto& [name, row] : rows) {
+    row.category = name;
+    if (row.bytes > 0) account.push_back(row);
+  }
+  std::stable_sort(account.begin(), account.end(),
+                   [](const AccountRow& a, const AccountRow& b) { return a.bytes > b.bytes; });
+  return account;
+}
+
+}  // namespace residue
