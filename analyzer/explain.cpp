@@ -1,0 +1,244 @@
+#include "analyzer/explain.h"
+
+#include <algorithm>
+
+#include "formats/base/text.h"
+#include "symbolize/data_symbols.h"
+#include "symbolize/demangle.h"
+
+namespace residue {
+namespace {
+
+constexpr size_t kPreview = 64;      // bytes of content shown
+constexpr size_t kMaxReferrers = 10;
+constexpr size_t kMaxPath = 32;      // steps shown of a path
+constexpr size_t kMaxPathWalk = 1 << 20;
+
+class Explainer {
+ public:
+  Explainer(const Image& image, const Snapshot& s, const Evidence& evidence)
+      : image_(image), s_(s), evidence_(evidence), symbols_(image) {}
+
+  std::vector<ExplainLine> run(Address address) {
+    explain_region(address);
+    uint64_t start = 0;
+    const ChunkId id = s_.chunks.map.find(address.value(), &start);
+    if (id == kNone<ChunkId>) {
+      explain_memory(address);
+    } else {
+      explain_chunk(id, Address(start), address);
+    }
+    return std::move(lines_);
+  }
+
+ private:
+  void add(const char* topic, std::string text) { lines_.push_back({topic, std::move(text)}); }
+
+  void explain_region(Address address) {
+    const Region* region = image_.find_region(address);
+    if (region == nullptr) {
+      add("region", hex(address.value()) + " is not mapped in this process");
+      return;
+    }
+    std::string text = hex(region->range.base.value()) + "-" + hex(region->range.end().value()) +
+                       " " + to_string(region->permissions) + " " + to_string(region->kind);
+    if (!region->name.empty()) text += " " + printable(region->name);
+    if (region->backing == Backing::kAbsent) text += ", not in the dump";
+    if (region->backing == Backing::kFile) text += ", read from the file on disk";
+    add("region", text);
+    for (const Thread& thread : image_.threads) {
+      if (region->range.contains(Address(thread.sp))) {
+        add("thread", "stack of thread " + std::to_string(thread.tid) + ", SP " + hex(thread.sp) +
+                          (address.value() < thread.sp ? " (the address lies below: dead)" : ""));
+      }
+    }
+  }
+
+  void explain_memory(Address address) {
+    if (const auto symbol = symbols_.find(address)) {
+      add("symbol", demangle_symbol(std::string(symbol->name)) + "+" +
+                        hex(address.value() - symbol->address) + " in " +
+                        std::string(base_name(image_.module_of(address)->path)));
+    }
+    if (const auto word = image_.word(address)) {
+      uint64_t start = 0;
+      const ChunkId target = s_.chunks.map.find(*word, &start);
+      add("value", hex(*word) + (target == kNone<ChunkId> ? "" : ", a pointer to " + name(target)));
+    }
+    add_content(address, image_.view(address, kPreview));
+  }
+
+  std::string type_name(ChunkId id) const {
+    const uint32_t type = s_.chunks.type[id.value()];
+    return type < s_.types.size() ? s_.types[type].name : "";
+  }
+
+  // "0x55… (Session, 88 bytes)"
+  std::string name(ChunkId id) const {
+    const std::string type = type_name(id);
+    return hex(s_.chunks.map.address(id).value()) + " (" + (type.empty() ? "" : type + ", ") +
+           std::to_string(s_.chunks.map.usable(id).value()) + " bytes)";
+  }
+
+  void explain_chunk(ChunkId id, Address start, Address address) {
+    const uint32_t i = id.value();
+    const Run& run = s_.chunks.map.run_of(id);
+    const uint64_t usable = s_.chunks.map.usable(id).value();
+    add("chunk", hex(start.value()) + ", " + std::to_string(usable) + " usable bytes, " +
+                     kChunkStateNames[static_cast<size_t>(s_.chunks.state[i])] + ", in " +
+                     s_.heaps[run.heap.value()].name +
+                     (s_.heaps[run.heap.value()].verified ? " (verified)" : " (not verified)"));
+    if (address != start) {
+      add("offset", std::to_string((address - start).value()) + " bytes into the chunk");
+    }
+    if (s_.chunks.state[i] == ChunkState::kUsed) explain_used(id);
+    add_content(start, image_.view(start, std::min<uint64_t>(usable, kPreview)));
+    add_referrers(id);
+    if (s_.chunks.state[i] == ChunkState::kUsed) add_path(id);
+  }
+
+  void explain_used(ChunkId id) {
+    const uint32_t i = id.value();
+    if (const uint32_t type = s_.chunks.type[i]; type < s_.types.size()) {
+      const TypeRow& row = s_.types[type];
+      add("type", row.name + (row.module.empty() ? "" : " of " + row.module) + " (" + row.origin +
+                      ", " + row.confidence + ")");
+    }
+    add("reach", kReachNames[static_cast<size_t>(s_.chunks.reach[i])]);
+    if (const uint32_t owner = s_.chunks.owner[i]; owner < s_.owners.size()) {
+      const OwnerRow& row = s_.owners[owner];
+      add("owner", row.kind + " " + row.name + (row.module.empty() ? "" : " in " + row.module));
+    }
+    if (const uint32_t cluster = s_.chunks.cluster[i]; cluster < s_.clusters.size()) {
+      const ClusterRow& row = s_.clusters[cluster];
+      add("cluster", std::to_string(cluster) + ": " + std::to_string(row.count) + " x " + row.shape +
+                         " = " + std::to_string(row.bytes) + " bytes");
+      add("evidence", row.evidence);
+    }
+  }
+
+  void add_content(Address start, std::span<const std::byte> bytes) {
+    for (size_t at = 0; at < bytes.size(); at += 16) {
+      const auto row = bytes.subspan(at, std::min<size_t>(16, bytes.size() - at));
+      std::string text = hex(start.value() + at) + "  " + hex_bytes(row);
+      text += std::string(2 + 2 * (16 - row.size()), ' ');
+      for (const std::byte b : row) {
+        const auto c = std::to_integer<char>(b);
+        text += c >= 0x20 && c < 0x7f ? c : '.';
+      }
+      add("content", text);
+    }
+  }
+
+  // Chunks and roots that point to `id`: a pass over all edges, and over the roots.
+  void add_referrers(ChunkId id) {
+    size_t found = 0;
+    const auto count = s_.chunks.map.size();
+    for (uint32_t source = 0; source < count; ++source) {
+      for (const Edge edge : evidence_.graph.edges(ChunkId(source))) {
+        if (edge.target() != id) continue;
+        if (++found <= kMaxReferrers) {
+          add("referrer", name(ChunkId(source)) + ", " +
+                              kReachNames[static_cast<size_t>(s_.chunks.reach[source])] +
+                              (edge.interior() ? ", to its inside" : ""));
+        }
+        break;
+      }
+    }
+    const uint64_t begin = s_.chunks.map.address(id).value();
+    const uint64_t end = begin + s_.chunks.map.usable(id).value();
+    const auto scan = [&](const std::vector<RootRange>& ranges, const char* prefix) {
+      for (const RootRange& range : ranges) {
+        for (uint64_t at = 0; at + 8 <= range.bytes.size(); at += 8) {
+          const auto word = load<uint64_t>(range.bytes.subspan(at));
+          if (word < begin || word > end) continue;
+          if (++found > kMaxReferrers) continue;
+          add("referrer", prefix + place(range.base + ByteCount(at)) +
+                              (word == begin ? "" : ", to its inside"));
+        }
+      }
+    };
+    scan(evidence_.roots.live, "");
+    scan(evidence_.roots.dead, "dead ");
+    for (const RootWord& word : evidence_.roots.registers) {
+      if (word.value < begin || word.value > end || ++found > kMaxReferrers) continue;
+      add("referrer",
+          "a register of thread " + std::to_string(image_.threads[word.thread].tid));
+    }
+    if (found == 0) add("referrer", "none");
+    if (found > kMaxReferrers) {
+      add("referrer", std::to_string(found - kMaxReferrers) + " more");
+    }
+  }
+
+  // A root's place in words: its symbol, else its region.
+  std::string place(Address location) {
+    if (const auto symbol = symbols_.find(location)) {
+      return demangle_symbol(std::string(symbol->name)) + "+" +
+             hex(location.value() - symbol->address) + " at " + hex(location.value());
+    }
+    const Region* region = image_.find_region(location);
+    std::string text = region == nullptr ? "memory" : to_string(region->kind);
+    if (const Module* module = image_.module_of(location)) {
+      text += " " + std::string(base_name(module->path)) + "+" +
+              hex(location.value() - module->range.base.value());
+    }
+    return text + " at " + hex(location.value());
+  }
+
+  // From the root that the marking came from down to the chunk.
+  void add_path(ChunkId id) {
+    const auto& parent = evidence_.trace.parent;
+    std::vector<std::string> steps;
+    uint32_t at = id.value();
+    size_t walked = 0;
+    while (true) {
+      steps.push_back(name(ChunkId(at)));
+      const uint32_t up = parent[at];
+      if (up == ReachTrace::kNoParent) {
+        if (s_.chunks.reach[at] == Reach::kSystem) steps.push_back("(the system's own chunk)");
+        break;
+      }
+      if ((up & ReachTrace::kRootFlag) != 0) {
+        const auto& hit = evidence_.trace.hits[up & ~ReachTrace::kRootFlag];
+        std::string root = hit.dead ? "dead memory" : "";
+        if (hit.owner.value() < s_.owners.size()) root += s_.owners[hit.owner.value()].name;
+        if (hit.location.value() != 0) root += " (" + place(hit.location) + ")";
+        steps.push_back(root);
+        break;
+      }
+      at = up;
+      if (++walked > kMaxPathWalk) break;
+    }
+    if (steps.size() < 2) {
+      add("path", "no root reaches this chunk");
+      return;
+    }
+    std::reverse(steps.begin(), steps.end());
+    for (size_t i = 0; i < steps.size(); ++i) {
+      // The middle of a long path is the least interesting part.
+      if (steps.size() > kMaxPath && i == kMaxPath / 2) {
+        const size_t skipped = steps.size() - kMaxPath;
+        add("path", "… " + std::to_string(skipped) + " more …");
+        i += skipped - 1;
+        continue;
+      }
+      add("path", steps[i]);
+    }
+  }
+
+  const Image& image_;
+  const Snapshot& s_;
+  const Evidence& evidence_;
+  DataSymbols symbols_;
+  std::vector<ExplainLine> lines_;
+};
+
+}  // namespace
+
+std::vector<ExplainLine> explain(const Image& image, const Snapshot& snapshot,
+                                 const Evidence& evidence, Address address) {
+  return Explainer(image, snapshot, evidence).run(address);
+}
+
+}  // namespace residue

@@ -1,0 +1,178 @@
+// residue analyze: the whole picture of one or more dumps, and into the database with it.
+#include <algorithm>
+#include <optional>
+
+#include "cli/analysis.h"
+#include "cli/table.h"
+#include "cli/units.h"
+#include "db/store.h"
+#include "formats/base/text.h"
+#include "version.h"
+
+namespace residue {
+namespace {
+
+constexpr int64_t kDefaultRows = 10;
+
+struct Totals {
+  uint64_t used_count = 0, used_bytes = 0, free_count = 0, free_bytes = 0;
+  uint64_t cached_count = 0, cached_bytes = 0;
+  uint64_t leaked_count = 0, leaked_bytes = 0;
+  size_t verified = 0;
+};
+
+Totals totals(const Snapshot& s) {
+  Totals t;
+  for (const HeapRow& heap : s.heaps) {
+    t.used_count += heap.used_count;
+    t.used_bytes += heap.used_bytes;
+    t.free_count += heap.free_count;
+    t.free_bytes += heap.free_bytes;
+    t.cached_count += heap.cached_count;
+    t.cached_bytes += heap.cached_bytes;
+    t.verified += heap.verified ? 1 : 0;
+  }
+  for (const ClusterRow& cluster : s.clusters) {
+    t.leaked_count += cluster.chunks;
+    t.leaked_bytes += cluster.bytes;
+  }
+  return t;
+}
+
+std::string amount(uint64_t count, uint64_t bytes) {
+  return count_text(count) + " chunks, " + bytes_text(bytes);
+}
+
+void print_header(const Snapshot& s, std::ostream& out) {
+  const Totals t = totals(s);
+  out << printable(s.info.source) << ": " << s.info.format << " of "
+      << printable(s.info.executable) << ", pid " << s.info.pid << ", " << s.info.os << " "
+      << s.info.arch << ", " << bytes_text(s.info.source_bytes)
+      << (s.info.complete ? "" : ", INCOMPLETE") << "\n";
+  if (s.heaps.empty()) {
+    out << "  heaps    none found\n";
+    return;
+  }
+  out << "  heaps    " << s.heaps.size() << ", " << t.verified
+      << " verified by the allocator's own counters\n"
+      << "  used     " << amount(t.used_count, t.used_bytes) << "\n"
+      << "  free     " << amount(t.free_count, t.free_bytes) << ", and cached by threads "
+      << amount(t.cached_count, t.cached_bytes) << "\n"
+      << "  leaked   " << amount(t.leaked_count, t.leaked_bytes) << " in " << s.clusters.size()
+      << " clusters\n";
+}
+
+void print_clusters(const Snapshot& s, size_t limit, std::ostream& out) {
+  if (s.clusters.empty()) return;
+  out << "\nLeaked, largest first:\n";
+  TextTable table({"count", "chunks", "bytes", "verdict", "module", "head", "one instance"});
+  for (size_t i = 0; i < std::min(limit, s.clusters.size()); ++i) {
+    const ClusterRow& c = s.clusters[i];
+    table.add({as_cell(c.count), as_cell(c.chunks), as_cell(c.bytes), c.verdict, c.module,
+               as_cell(c.head.value()), c.shape});
+  }
+  Renderer renderer(out, OutputFormat::kTable);
+  table.print(renderer);
+  if (s.clusters.size() > limit) {
+    out << "(" << s.clusters.size() - limit << " more: residue leaks, or --limit 0)\n";
+  }
+}
+
+void print_usage(const Snapshot& s, const std::string& dimension, size_t limit,
+                 std::ostream& out) {
+  TextTable table({dimension, "used_count", "used_bytes", "leaked_count", "leaked_bytes"});
+  for (const UsageRow& u : s.usage) {
+    if (u.dimension != dimension || table.size() >= limit) continue;
+    table.add({u.key, as_cell(u.used_count), as_cell(u.used_bytes), as_cell(u.leaked_count),
+               as_cell(u.leaked_bytes)});
+  }
+  if (table.size() == 0) return;
+  out << "\nUsed, by " << dimension << ":\n";
+  Renderer renderer(out, OutputFormat::kTable);
+  table.print(renderer);
+}
+
+void print_summary(const Snapshot& s, const Options& options, std::ostream& out) {
+  const int64_t rows = options.limit < 0 ? kDefaultRows : options.limit;
+  const size_t limit = rows == 0 ? SIZE_MAX : static_cast<size_t>(rows);
+  print_header(s, out);
+  print_clusters(s, limit, out);
+  for (const char* dimension : {"type", "module", "owner"}) {
+    print_usage(s, dimension, limit, out);
+  }
+  if (!s.clusters.empty()) {
+    out << "\nNext: residue explain " << printable(s.info.source) << " "
+        << hex(s.clusters.front().head.value()) << "\n";
+  }
+}
+
+TextTable machine_table() {
+  return TextTable({"snapshot", "source", "label", "pid", "executable", "complete", "heaps",
+                    "heaps_verified", "used_count", "used_bytes", "free_count", "free_bytes",
+                    "cached_count", "cached_bytes", "leaked_count", "leaked_bytes", "clusters",
+                    "diagnostics"});
+}
+
+void add_machine_row(const Snapshot& s, std::optional<int64_t> id, TextTable* table) {
+  const Totals t = totals(s);
+  using Value = TextTable::Value;
+  table->add({id ? Value(*id) : Value(), s.info.source, s.info.label, as_cell(s.info.pid),
+              s.info.executable, int64_t{s.info.complete}, as_cell(s.heaps.size()),
+              as_cell(t.verified), as_cell(t.used_count), as_cell(t.used_bytes),
+              as_cell(t.free_count), as_cell(t.free_bytes), as_cell(t.cached_count),
+              as_cell(t.cached_bytes), as_cell(t.leaked_count), as_cell(t.leaked_bytes),
+              as_cell(s.clusters.size()), as_cell(s.diagnostics.items().size())});
+}
+
+// Stores the snapshot if --db is given; its id then.
+Result<std::optional<int64_t>> store_if_wanted(std::optional<Database>* database,
+                                               const Snapshot& snapshot, const Options& options,
+                                               Streams streams) {
+  if (!database->has_value()) return std::optional<int64_t>();
+  RESIDUE_ASSIGN(const StoreOutcome outcome, store(**database, snapshot, {kVersion}));
+  if (!options.quiet) {
+    std::ostream& to = options.format == OutputFormat::kTable ? streams.out : streams.err;
+    to << "\nStored as snapshot " << outcome.id << " in " << printable(options.database)
+       << (outcome.already_there ? " (this dump was there already)" : "") << "\n";
+  }
+  return std::optional<int64_t>(outcome.id);
+}
+
+}  // namespace
+
+Result<int> run_analyze(const Options& options, Streams streams) {
+  // Before the work: a database that cannot be written should not cost minutes to learn about.
+  std::optional<Database> database;
+  if (!options.database.empty()) {
+    RESIDUE_ASSIGN(Database opened, Database::open(options.database, Database::Mode::kWrite));
+    database.emplace(std::move(opened));
+  }
+  TextTable machine = machine_table();
+  int code = kExitDone;
+  bool first = true;
+  for (const std::string& path : options.arguments) {
+    auto analysis = analyze_dump(path, options, /*want_evidence=*/false, streams.err);
+    if (!analysis) {
+      // One bad dump of many must not hide the others.
+      streams.err << "residue: " << printable(to_string(analysis.error())) << "\n";
+      code = std::max(code, exit_code(analysis.error()));
+      continue;
+    }
+    const Snapshot& snapshot = (*analysis)->snapshot;
+    print_diagnostics(path, snapshot.diagnostics, options, streams.err);
+    if (options.format == OutputFormat::kTable && !options.quiet) {
+      if (!first) streams.out << "\n";
+      print_summary(snapshot, options, streams.out);
+    }
+    first = false;
+    RESIDUE_ASSIGN(const auto id, store_if_wanted(&database, snapshot, options, streams));
+    add_machine_row(snapshot, id, &machine);
+  }
+  if (options.format != OutputFormat::kTable) {
+    Renderer renderer(streams.out, options.format);
+    machine.print(renderer);
+  }
+  return code;
+}
+
+}  // namespace residue

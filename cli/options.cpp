@@ -1,0 +1,233 @@
+#include "cli/options.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/program_options.hpp>
+
+namespace residue {
+namespace {
+
+namespace po = boost::program_options;
+
+struct Command {
+  const char* name;
+  const char* usage;
+  const char* summary;
+  size_t least, most;  // arguments
+  std::vector<std::string> options;  // beside the global ones
+  const char* details;
+};
+
+constexpr size_t kAny = 1000000;
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> kCommands = {
+      {"analyze", "DUMP... [--db FILE] [--label TEXT]",
+       "the main job: walk the heaps, find what leaked and who owns the rest", 1, kAny,
+       {"db", "label", "limit"},
+       "Prints a summary of each dump, its leaked clusters, types and owners. With --db every dump\n"
+       "becomes a snapshot in the SQLite database FILE, which is created if it is missing; a dump\n"
+       "that is already there is recognised. --limit N shows N rows per table (0: all).\n"
+       "With --format json, csv or tsv: one row per dump."},
+      {"info", "DUMP", "what this file is: process, completeness, memory, heaps, modules, threads",
+       1, 1, {},
+       "The memory table divides every byte of every mapping into exactly one category."},
+      {"leaks", "DUMP | DB[@SNAPSHOT]", "leaked clusters, largest first", 1, 1, {"limit"},
+       "One line is one shape of leak: its count, chunks and bytes over all instances, the type and\n"
+       "module of the head, the address of one head (for 'residue explain'), and what a single\n"
+       "instance consists of. SNAPSHOT is an id or a label; without it the newest counts."},
+      {"explain", "DUMP ADDRESS", "all that is known of one address, and the path that keeps it", 2,
+       2, {},
+       "ADDRESS is hexadecimal with 0x, or decimal. Shows region, chunk, type, content, referrers\n"
+       "and the path from a root."},
+      {"diff", "DB A B [--by DIMENSION]", "what grew between two snapshots of a database", 3, 3,
+       {"by", "limit"},
+       "A and B are ids or labels. DIMENSION is type, owner, module, size or heap; without it the\n"
+       "table shows each in turn, and the other formats all rows."},
+      {"query", "DUMP | DB SQL", "SQL over a dump directly, or over a database of snapshots", 2, 2,
+       {},
+       "Reading only. The tables stand in docs/schema.md; 'chunk' has one row per chunk:\n"
+       "  residue query core \"SELECT state, count(*), sum(size) FROM chunk GROUP BY state\""},
+  };
+  return kCommands;
+}
+
+const Command* find_command(const std::string& name) {
+  const auto& all = commands();
+  const auto it =
+      std::find_if(all.begin(), all.end(), [&](const Command& c) { return name == c.name; });
+  return it == all.end() ? nullptr : &*it;
+}
+
+po::options_description global_options() {
+  po::options_description options("Options for every command");
+  options.add_options()                                                                     //
+      ("symbols", po::value<std::vector<std::string>>()->value_name("DIR"),
+       "search modules and debug files in DIR first (repeatable)")                          //
+      ("exe", po::value<std::string>()->value_name("FILE"),
+       "the program that was dumped, if it is not at its recorded path")                    //
+      ("sysroot", po::value<std::string>()->value_name("DIR"),
+       "look for modules below DIR instead of /")                                           //
+      ("format", po::value<std::string>()->value_name("NAME"),
+       "table (default), json, csv or tsv")                                                 //
+      ("quiet", "print no summary and no notes")                                            //
+      ("strict", "a damaged or truncated dump is an error (exit code 3)")                   //
+      ("no-progress", "no progress line on the terminal")                                   //
+      ("help", "this text")                                                                 //
+      ("version", "the version");
+  return options;
+}
+
+po::options_description command_options() {
+  po::options_description options("Options of single commands");
+  options.add_options()                                                                     //
+      ("db", po::value<std::string>()->value_name("FILE"), "store into this database")      //
+      ("label", po::value<std::string>()->value_name("TEXT"), "name of the snapshot")       //
+      ("by", po::value<std::string>()->value_name("DIMENSION"), "one dimension only")       //
+      ("limit", po::value<int64_t>()->value_name("N"), "show N rows (0: all)");
+  return options;
+}
+
+Error usage_error(const std::string& message) {
+  return Error{ErrorCode::kUsage, message + " (see 'residue help')", {}};
+}
+
+std::string text(const po::variables_map& values, const char* name) {
+  return values.count(name) != 0 ? values[name].as<std::string>() : std::string();
+}
+
+Result<void> check_arguments(const Options& options, const po::variables_map& values) {
+  const Command* command = find_command(options.command);
+  if (command == nullptr) return usage_error("unknown command '" + options.command + "'");
+  const std::string usage =
+      std::string(" (usage: residue ") + command->name + " " + command->usage + ")";
+  if (options.arguments.size() < command->least || options.arguments.size() > command->most) {
+    return Error{ErrorCode::kUsage,
+                 options.arguments.size() < command->least ? "too few arguments" + usage
+                                                           : "too many arguments" + usage,
+                 {}};
+  }
+  const po::options_description known = command_options();
+  for (const auto& option : known.options()) {
+    const std::string& name = option->long_name();
+    const bool allowed = std::find(command->options.begin(), command->options.end(), name) !=
+                         command->options.end();
+    if (values.count(name) != 0 && !allowed) {
+      return Error{ErrorCode::kUsage, "'" + options.command + "' has no option --" + name + usage,
+                   {}};
+    }
+  }
+  if (!options.label.empty() && options.arguments.size() > 1) {
+    return usage_error("--label names one snapshot, but several dumps are given");
+  }
+  if (!options.label.empty() && options.database.empty()) {
+    return usage_error("--label needs --db");
+  }
+  return {};
+}
+
+Result<Options> fill(const po::variables_map& values) {
+  Options options;
+  if (values.count("words") != 0) {
+    options.arguments = values["words"].as<std::vector<std::string>>();
+  }
+  if (values.count("version") != 0) {
+    options.command = "version";
+    return options;
+  }
+  if (options.arguments.empty()) {
+    if (values.count("help") == 0) return usage_error("no command given");
+    options.command = "help";
+    return options;
+  }
+  options.command = options.arguments.front();
+  options.arguments.erase(options.arguments.begin());
+  if (values.count("help") != 0) {
+    options.arguments = {options.command};
+    options.command = "help";
+  }
+  if (options.command == "help" || options.command == "version") return options;
+  if (values.count("symbols") != 0) {
+    options.search.symbols = values["symbols"].as<std::vector<std::string>>();
+  }
+  options.search.executable = text(values, "exe");
+  options.search.sysroot = text(values, "sysroot");
+  options.quiet = values.count("quiet") != 0;
+  options.strict = values.count("strict") != 0;
+  options.progress = values.count("no-progress") == 0 && !options.quiet;
+  options.database = text(values, "db");
+  options.label = text(values, "label");
+  options.dimension = text(values, "by");
+  if (values.count("limit") != 0) options.limit = values["limit"].as<int64_t>();
+  if (values.count("limit") != 0 && options.limit < 0) return usage_error("--limit is negative");
+  if (values.count("format") != 0) {
+    const auto format = parse_output_format(text(values, "format"));
+    if (!format) return usage_error("unknown format '" + text(values, "format") + "'");
+    options.format = *format;
+  }
+  RESIDUE_TRY(check_arguments(options, values));
+  return options;
+}
+
+}  // namespace
+
+Result<Options> parse_options(int argc, const char* const* argv) {
+  po::options_description all;
+  all.add(global_options()).add(command_options());
+  all.add_options()("words", po::value<std::vector<std::string>>());
+  po::positional_options_description positional;
+  positional.add("words", -1);
+  // No abbreviations: a later option must not change what a script's shortened one means.
+  const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
+  po::variables_map values;
+  try {
+    po::store(po::command_line_parser(argc, argv)
+                  .options(all)
+                  .positional(positional)
+                  .style(style)
+                  .run(),
+              values);
+    po::notify(values);
+  } catch (const po::error& error) {
+    return usage_error(error.what());
+  }
+  return fill(values);
+}
+
+Result<std::string> help_text(const std::string& topic) {
+  std::string out;
+  if (topic.empty()) {
+    out = "residue: what a process left behind, and what of it leaked\n\nUsage:\n";
+    for (const Command& command : commands()) {
+      const std::string call = std::string("  residue ") + command.name + " " + command.usage;
+      out += call + "\n      " + command.summary + "\n";
+    }
+    out += "  residue help COMMAND\n      more about one command\n\n";
+    out +=
+        "Exit codes: 0 done; 2 wrong usage; 3 the input is not readable as any known dump or\n"
+        "database (with --strict: damaged); 4 internal error, or a result could not be written.\n\n";
+  } else {
+    const Command* command = find_command(topic);
+    if (command == nullptr) return usage_error("unknown command '" + topic + "'");
+    out = std::string("Usage: residue ") + command->name + " " + command->usage + "\n\n" +
+          command->summary + "\n\n" + command->details + "\n\n";
+    const po::options_description known = command_options();
+    po::options_description own("Options of this command");
+    for (const auto& option : known.options()) {
+      const auto& names = command->options;
+      if (std::find(names.begin(), names.end(), option->long_name()) != names.end()) {
+        own.add(option);
+      }
+    }
+    if (!own.options().empty()) {
+      std::ostringstream text;
+      text << own << "\n";
+      out += text.str();
+    }
+  }
+  std::ostringstream text;
+  text << global_options();
+  return out + text.str();
+}
+
+}  // namespace residue

@@ -1,0 +1,109 @@
+// The commands that are SQL: query, leaks and diff. A dump is analysed and shown under the same tables
+// as a database, so that both are read by the same statements.
+#include "db/query.h"
+
+#include <array>
+#include <filesystem>
+#include <optional>
+
+#include "cli/analysis.h"
+#include "db/store.h"
+#include "formats/base/text.h"
+#include "version.h"
+
+namespace residue {
+namespace {
+
+// A database of snapshots, or a dump that looks like one with a single snapshot.
+struct Source {
+  std::unique_ptr<Analysis> analysis;  // must outlive the database
+  std::optional<Database> database;
+  int64_t snapshot = 0;  // the one that was asked for
+};
+
+// "FILE", or "FILE@SNAPSHOT" when there is no file of the whole name.
+void split_snapshot(const std::string& text, std::string* path, std::string* snapshot) {
+  *path = text;
+  const size_t at = text.rfind('@');
+  std::error_code ignored;
+  if (at == std::string::npos || std::filesystem::exists(text, ignored)) return;
+  *path = text.substr(0, at);
+  *snapshot = text.substr(at + 1);
+}
+
+Result<Source> open_source(const std::string& text, const Options& options, Streams streams) {
+  Source source;
+  std::string path;
+  std::string snapshot;
+  split_snapshot(text, &path, &snapshot);
+  if (is_database(path)) {
+    RESIDUE_ASSIGN(Database opened, Database::open(path, Database::Mode::kRead));
+    source.database.emplace(std::move(opened));
+    RESIDUE_ASSIGN(source.snapshot, resolve_snapshot(*source.database, snapshot));
+    return source;
+  }
+  if (!snapshot.empty()) {
+    return Error{ErrorCode::kUsage, path + ": is not a database: it has no snapshots to name", {}};
+  }
+  RESIDUE_ASSIGN(source.analysis,
+                 analyze_dump(path, options, /*want_evidence=*/false, streams.err));
+  print_diagnostics(path, source.analysis->snapshot.diagnostics, options, streams.err);
+  RESIDUE_ASSIGN(Database opened, Database::open(":memory:", Database::Mode::kWrite));
+  source.database.emplace(std::move(opened));
+  RESIDUE_ASSIGN(source.snapshot,
+                 attach_live(*source.database, source.analysis->snapshot, {kVersion}));
+  return source;
+}
+
+}  // namespace
+
+Result<int> run_query(const Options& options, Streams streams) {
+  RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options, streams));
+  Renderer renderer(streams.out, options.format);
+  RESIDUE_TRY(query(*source.database, options.arguments[1], renderer));
+  return kExitDone;
+}
+
+Result<int> run_leaks(const Options& options, Streams streams) {
+  RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options, streams));
+  Renderer renderer(streams.out, options.format);
+  const std::array<Cell, 2> parameters = {
+      Cell(source.snapshot), Cell(options.limit <= 0 ? int64_t{-1} : options.limit)};
+  RESIDUE_TRY(query(*source.database,
+                    "SELECT count, chunks, bytes, verdict, type, module, head, "
+                    "shape AS one_instance, evidence FROM cluster "
+                    "WHERE snapshot = ?1 ORDER BY bytes DESC, id LIMIT ?2",
+                    renderer, parameters));
+  return kExitDone;
+}
+
+Result<int> run_diff(const Options& options, Streams streams) {
+  constexpr int64_t kDefaultRows = 10;
+  const std::string& path = options.arguments[0];
+  RESIDUE_ASSIGN(Database database, Database::open(path, Database::Mode::kRead));
+  RESIDUE_ASSIGN(const int64_t from, resolve_snapshot(database, options.arguments[1]));
+  RESIDUE_ASSIGN(const int64_t to, resolve_snapshot(database, options.arguments[2]));
+  static constexpr std::array<const char*, 5> kDimensions = {"type", "module", "owner", "heap",
+                                                             "size"};
+  const bool known = std::find(kDimensions.begin(), kDimensions.end(), options.dimension) !=
+                     kDimensions.end();
+  if (!options.dimension.empty() && !known) {
+    return Error{ErrorCode::kUsage, "unknown dimension '" + options.dimension + "'", {}};
+  }
+  Renderer renderer(streams.out, options.format);
+  if (options.format != OutputFormat::kTable || !options.dimension.empty()) {
+    const int64_t limit = std::max<int64_t>(options.limit, 0);
+    RESIDUE_TRY(diff_rows(database, from, to, options.dimension, limit, renderer));
+    return kExitDone;
+  }
+  const int64_t limit = options.limit < 0 ? kDefaultRows : options.limit;
+  bool first = true;
+  for (const char* dimension : kDimensions) {
+    streams.out << (first ? "" : "\n") << "By " << dimension << ", most grown first:\n";
+    first = false;
+    RESIDUE_TRY(diff_rows(database, from, to, dimension, limit, renderer));
+  }
+  return kExitDone;
+}
+
+}  // namespace residue
