@@ -76,8 +76,8 @@ ChunkId ChunkMap::find(uint64_t a, uint64_t* start) const {
   uint64_t word = run.first_word + g / 64;
   uint64_t bits = bits_[word] & (~uint64_t{0} >> (63 - g % 64));
   if (bits == 0) {
-    // Up the summaries to the last word before this one that has a start. The run's first granule is
-    // a start, so the search ends inside the run.
+    // Up the summaries to the last word before this one that has a start. The run's first granule
+    // is a start, so the search ends inside the run.
     const uint64_t below = (uint64_t{1} << (word % 64)) - 1;
     uint64_t s1 = word / 64;
     uint64_t found = summary1_[s1] & below;
@@ -98,9 +98,9 @@ ChunkId ChunkMap::find(uint64_t a, uint64_t* start) const {
 }
 
 size_t ChunkMap::run_index_of(ChunkId id) const {
-  const auto after = std::upper_bound(
-      runs_.begin(), runs_.end(), id.value(),
-      [](uint32_t value, const Run& run) { return value < run.first_chunk; });
+  const auto after =
+      std::upper_bound(runs_.begin(), runs_.end(), id.value(),
+                       [](uint32_t value, const Run& run) { return value < run.first_chunk; });
   return static_cast<size_t>(after - runs_.begin()) - 1;
 }
 

@@ -1,20 +1,20 @@
 // ChunkMap: where every chunk of every walked heap is, at a few bits per chunk.
 //
-// Problem: ten million chunks must be found by address (also from a pointer to their inside), walked
-// in address order, and numbered densely so that side tables can be plain arrays. An array of
-// {address, size} objects with binary search costs 16 bytes a chunk and 200 cycles a look-up.
+// Problem: ten million chunks must be found by address (also from a pointer to their inside),
+// walked in address order, and numbered densely so that side tables can be plain arrays. An array
+// of {address, size} objects with binary search costs 16 bytes a chunk and 200 cycles a look-up.
 //
 // Model: allocators hand out chunks whose user addresses are multiples of a granule (16 bytes for
-// glibc on 64-bit). A *run* is a piece of memory tiled by chunks without a gap: the part of an arena
-// that was walked, one heap of a thread arena, one mmapped chunk. Each run owns a stretch of a bitmap
-// with one bit per granule, set where a chunk's user memory begins. Two summary levels (one bit per
-// 64 below) find the start before an interior pointer in a bounded number of steps even inside huge
-// chunks. A rank directory (a count per bitmap word) turns a start into its ChunkId, ids being dense
-// and in address order. Sizes need no storage: a chunk ends where the next one begins, less what
-// the allocator puts between the two (`Run::gap`).
+// glibc on 64-bit). A *run* is a piece of memory tiled by chunks without a gap: the part of an
+// arena that was walked, one heap of a thread arena, one mmapped chunk. Each run owns a stretch of
+// a bitmap with one bit per granule, set where a chunk's user memory begins. Two summary levels
+// (one bit per 64 below) find the start before an interior pointer in a bounded number of steps
+// even inside huge chunks. A rank directory (a count per bitmap word) turns a start into its
+// ChunkId, ids being dense and in address order. Sizes need no storage: a chunk ends where the next
+// one begins, less what the allocator puts between the two (`Run::gap`).
 //
-// Cost: 1/128 of the heap for the bits, half of that for the ranks; a look-up is a run search, one or
-// two words and a popcount. Built once with add_run()/add_chunk() in address order per run, then
+// Cost: 1/128 of the heap for the bits, half of that for the ranks; a look-up is a run search, one
+// or two words and a popcount. Built once with add_run()/add_chunk() in address order per run, then
 // finish(); const and shareable after that.
 #pragma once
 
@@ -32,8 +32,8 @@ struct Run {
   Address begin;  // user address of the first chunk; a multiple of the granule
   Address end;    // where the user address of a further chunk would be
   HeapId heap;
-  uint32_t gap = 0;       // bytes at the end of each chunk's span that are not the user's
-  uint64_t first_word = 0;  // index of its first bitmap word; set by finish()
+  uint32_t gap = 0;          // bytes at the end of each chunk's span that are not the user's
+  uint64_t first_word = 0;   // index of its first bitmap word; set by finish()
   uint32_t first_chunk = 0;  // id of its first chunk; set by finish()
   // The dumped bytes of [begin, end + 0): may be shorter where the dump is cut; never longer.
   std::span<const std::byte> bytes;
@@ -59,8 +59,8 @@ class ChunkMap {
   // Index into runs() of the run whose [begin, end) holds `a`, or -1.
   int64_t find_run(uint64_t a) const;
 
-  // The chunk whose span holds `a`: from its user start up to the next chunk's user start, so that a
-  // pointer to the end of the user bytes still belongs to the chunk. `start` receives the chunk's
+  // The chunk whose span holds `a`: from its user start up to the next chunk's user start, so that
+  // a pointer to the end of the user bytes still belongs to the chunk. `start` receives the chunk's
   // user address. kNone if no run holds `a`.
   ChunkId find(uint64_t a, uint64_t* start) const;
 
@@ -82,20 +82,22 @@ class ChunkMap {
   size_t run_index_of(ChunkId id) const;
   // Bitmap word that holds chunk `id`, and the position of its bit.
   void locate(ChunkId id, uint64_t* word, unsigned* bit) const;
-  // The next start after granule `g` (global numbering) in `run`, as a user address; run.end if none.
+  // The next start after granule `g` (global numbering) in `run`, as a user address; run.end if
+  // none.
   uint64_t next_start(const Run& run, uint64_t g) const;
 
   unsigned shift_;
   uint32_t count_ = 0;
   std::vector<Run> runs_;
-  std::vector<uint64_t> bases_;              // runs_[i].begin, for the search
+  std::vector<uint64_t> bases_;               // runs_[i].begin, for the search
   std::vector<std::vector<uint64_t>> parts_;  // bits per added run, until finish()
   std::vector<uint64_t> bits_;
   std::vector<uint64_t> summary1_;  // one bit per word of bits_
   std::vector<uint64_t> summary2_;  // one bit per word of summary1_
   std::vector<uint32_t> rank_;      // chunks before word i
   static constexpr uint32_t kSelectStep = 256;
-  std::vector<uint64_t> select_;  // the word of every kSelectStep-th chunk: bounds locate()'s search
+  std::vector<uint64_t>
+      select_;  // the word of every kSelectStep-th chunk: bounds locate()'s search
 };
 
 template <typename F>

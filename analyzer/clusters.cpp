@@ -1,20 +1,22 @@
-// A leaked object takes what it owns with it: one lost Session is its name, its buffer and its request
-// too. What an engineer wants to see is the Session.
+// A leaked object takes what it owns with it: one lost Session is its name, its buffer and its
+// request too. What an engineer wants to see is the Session.
 //
-// Heads. Among the leaked chunks, those to which no other leaked chunk points are heads. What is left
-// after following every head are cycles that nothing enters, and what hangs on them: their strongly
-// connected components are found (Tarjan's algorithm, iterative), and of each component that no
-// other one points to, one chunk becomes head: the one with a type, else the first in memory.
+// Heads. Among the leaked chunks, those to which no other leaked chunk points are heads. What is
+// left after following every head are cycles that nothing enters, and what hangs on them: their
+// strongly connected components are found (Tarjan's algorithm, iterative), and of each component
+// that no other one points to, one chunk becomes head: the one with a type, else the first in
+// memory.
 //
-// Folding. A million equal leaks are one line. Two instances are equal when their heads and the sets
-// of typed members are; untyped members of a typed head count by number only, because buffers of
-// strings differ in size. Untyped heads are told apart by size.
+// Folding. A million equal leaks are one line. Two instances are equal when their heads and the
+// sets of typed members are; untyped members of a typed head count by number only, because buffers
+// of strings differ in size. Untyped heads are told apart by size.
 //
 // Cost: linear in the leaked chunks and their edges.
 #include "analyzer/clusters.h"
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 #include <unordered_map>
 
 namespace residue {
@@ -37,26 +39,40 @@ class ClusterFinder {
 
   std::vector<ClusterRow> find() {
     chunks_.cluster.assign(chunks_.reach.size(), ChunkTable::kNoCluster);
-    group(Reach::kLeaked);
-    group(Reach::kStale);
+    rank_types();
+    group();
     return fold();
   }
 
  private:
-  // A run of members_ that belongs to one head.
-  struct Instance {
-    uint32_t row;
-    size_t begin, end;
-  };
-
-  bool in(uint32_t id, Reach reach) const { return chunks_.reach[id] == reach; }
+  // mark_reach() leaves no chunk indirect: all that becomes so is in a cluster already.
+  bool is_dead(uint32_t id) const {
+    return chunks_.reach[id] == Reach::kLeaked || chunks_.reach[id] == Reach::kStale;
+  }
   bool is_free(uint32_t id) const { return chunks_.cluster[id] == ChunkTable::kNoCluster; }
 
-  void group(Reach reach) {
-    group_ = reach;
+  // A real type; that a chunk holds text says nothing of what it is.
+  bool is_typed(uint32_t id) const {
+    const uint32_t type = chunks_.type[id];
+    return type != kNone<TypeId>.value() && types_[type].origin != "string";
+  }
+
+  // Types in the order of their names: ids depend on what the walk meets first.
+  void rank_types() {
+    std::vector<uint32_t> order(types_.size());
+    for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::sort(order.begin(), order.end(), [this](uint32_t a, uint32_t b) {
+      return std::tie(types_[a].name, types_[a].module) <
+             std::tie(types_[b].name, types_[b].module);
+    });
+    type_rank_.resize(types_.size());
+    for (uint32_t i = 0; i < order.size(); ++i) type_rank_[order[i]] = i;
+  }
+
+  void group() {
     std::vector<uint32_t> all;
     for (uint32_t i = 0; i < chunks_.reach.size(); ++i) {
-      if (in(i, reach)) all.push_back(i);
+      if (is_dead(i)) all.push_back(i);
     }
     if (all.empty()) return;
     std::vector<bool> referenced(chunks_.reach.size());
@@ -77,7 +93,7 @@ class ClusterFinder {
     }
   }
 
-  // The head and everything of the same class that it leads to and nobody took before.
+  // The head and everything dead that it leads to and nobody took before.
   void collect(uint32_t head) {
     members_.clear();
     members_.push_back(head);
@@ -85,15 +101,14 @@ class ClusterFinder {
     for (size_t i = 0; i < members_.size(); ++i) {
       for (const Edge edge : graph_.edges(ChunkId(members_[i]))) {
         const uint32_t target = edge.target().value();
-        if (!in(target, group_) || !is_free(target)) continue;
+        if (!is_dead(target) || !is_free(target)) continue;
         chunks_.cluster[target] = kTaken;
         members_.push_back(target);
       }
     }
-    if (group_ == Reach::kLeaked) {
-      for (size_t i = 1; i < members_.size(); ++i) {
-        chunks_.reach[members_[i]] = Reach::kIndirect;
-      }
+    for (size_t i = 1; i < members_.size(); ++i) {
+      Reach& reach = chunks_.reach[members_[i]];
+      if (reach == Reach::kLeaked) reach = Reach::kIndirect;
     }
     add_instance(head);
   }
@@ -102,16 +117,15 @@ class ClusterFinder {
 
   // What an instance is compared by.
   uint64_t shape_key(uint32_t head) const {
-    const uint32_t head_type = chunks_.type[head];
-    const bool typed = head_type != kNone<TypeId>.value();
-    uint64_t key = mix(static_cast<uint64_t>(group_)) ^
-                   mix(typed ? head_type + 1 : (uint64_t{1} << 40) + usable(head));
+    const bool typed = is_typed(head);
+    uint64_t key = mix(static_cast<uint64_t>(chunks_.reach[head])) ^
+                   mix(typed ? chunks_.type[head] + 1 : (uint64_t{1} << 40) + usable(head));
     for (size_t i = 1; i < members_.size(); ++i) {
-      const uint32_t type = chunks_.type[members_[i]];
-      if (type != kNone<TypeId>.value()) {
-        key += mix((uint64_t{1} << 41) + type);  // a sum: the order of members does not matter
+      const uint32_t id = members_[i];
+      if (is_typed(id)) {
+        key += mix((uint64_t{1} << 41) + chunks_.type[id]);  // a sum: the order does not matter
       } else {
-        key += mix(typed ? uint64_t{1} << 42 : (uint64_t{1} << 43) + usable(members_[i]));
+        key += mix(typed ? uint64_t{1} << 42 : (uint64_t{1} << 43) + usable(id));
       }
     }
     return key;
@@ -121,8 +135,10 @@ class ClusterFinder {
     const auto [it, is_new] =
         rows_by_key_.try_emplace(shape_key(head), static_cast<uint32_t>(rows_.size()));
     if (is_new) {
-      if (rows_.size() >= kMaxClusters) it->second = other_row();
-      else rows_.push_back(describe(head));
+      if (rows_.size() >= kMaxClusters)
+        it->second = other_row();
+      else
+        rows_.push_back(describe(head));
     }
     ClusterRow& row = rows_[it->second];
     ++row.count;
@@ -148,10 +164,10 @@ class ClusterFinder {
   ClusterRow describe(uint32_t head) const {
     ClusterRow row;
     row.head = chunks_.map.address(ChunkId(head));
-    row.verdict = group_ == Reach::kLeaked ? "leaked" : "stale";
-    row.evidence = group_ == Reach::kLeaked
-                       ? "no reference from registers, stacks, globals, TLS or other live memory"
-                       : "referenced only from dead memory: freed chunks or stack below SP";
+    const bool leaked = chunks_.reach[head] == Reach::kLeaked;
+    row.verdict = leaked ? "leaked" : "stale";
+    row.evidence = leaked ? "no reference from registers, stacks, globals, TLS or other live memory"
+                          : "referenced only from dead memory: freed chunks or stack below SP";
     if (chunks_.type[head] != kNone<TypeId>.value()) {
       const TypeRow& type = types_[chunks_.type[head]];
       row.type = type.name;
@@ -163,8 +179,9 @@ class ClusterFinder {
 
   std::string part_name(uint32_t id) const {
     const uint32_t type = chunks_.type[id];
-    if (type != kNone<TypeId>.value()) return types_[type].name;
-    return "(" + std::to_string(usable(id)) + " bytes)";
+    if (is_typed(id)) return types_[type].name;
+    const bool text = type != kNone<TypeId>.value();
+    return "(" + std::to_string(usable(id)) + (text ? " bytes of text)" : " bytes)");
   }
 
   // "Session + Request + 2 x (40 bytes)": the head, then its members, most bytes first.
@@ -194,14 +211,18 @@ class ClusterFinder {
     return text;
   }
 
+  // The lower, the better as head of a cycle.
+  uint64_t head_rank(uint32_t id) const {
+    return is_typed(id) ? type_rank_[chunks_.type[id]] : types_.size();
+  }
+
   std::vector<uint32_t> cycle_heads(const std::vector<uint32_t>& rest);
 
   std::vector<ClusterRow> fold() {
     std::vector<uint32_t> order(rows_.size());
     for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::stable_sort(order.begin(), order.end(), [this](uint32_t a, uint32_t b) {
-      return rows_[a].bytes > rows_[b].bytes;
-    });
+    std::stable_sort(order.begin(), order.end(),
+                     [this](uint32_t a, uint32_t b) { return rows_[a].bytes > rows_[b].bytes; });
     std::vector<uint32_t> place(rows_.size());
     std::vector<ClusterRow> sorted;
     sorted.reserve(rows_.size());
@@ -220,15 +241,16 @@ class ClusterFinder {
   const ReferenceGraph& graph_;
   const std::vector<TypeRow>& types_;
   ChunkTable& chunks_;
-  Reach group_ = Reach::kLeaked;
+  std::vector<uint32_t> type_rank_;
   std::vector<uint32_t> members_;
   std::unordered_map<uint64_t, uint32_t> rows_by_key_;
   std::vector<ClusterRow> rows_;
   uint32_t other_ = ChunkTable::kNoCluster;
 };
 
-// Strongly connected components among the free chunks of `rest` (sorted), Tarjan's algorithm with an
-// explicit stack: leaked lists are long. Returns one head per component that no other one enters.
+// Strongly connected components among the free chunks of `rest` (sorted), Tarjan's algorithm with
+// an explicit stack: leaked lists are long. Returns one head per component that no other one
+// enters.
 std::vector<uint32_t> ClusterFinder::cycle_heads(const std::vector<uint32_t>& rest) {
   constexpr uint32_t kUnseen = ~uint32_t{0};
   const auto dense = [&rest](uint32_t id) {
@@ -253,7 +275,7 @@ std::vector<uint32_t> ClusterFinder::cycle_heads(const std::vector<uint32_t>& re
   };
   const auto member = [&](Edge edge, uint32_t* node) {
     const uint32_t id = edge.target().value();
-    if (!in(id, group_) || !is_free(id)) return false;
+    if (!is_dead(id) || !is_free(id)) return false;
     *node = dense(id);
     return true;
   };
@@ -289,11 +311,7 @@ std::vector<uint32_t> ClusterFinder::cycle_heads(const std::vector<uint32_t>& re
   std::vector<uint32_t> head(components, kUnseen);
   for (uint32_t node = 0; node < n; ++node) {
     uint32_t& best = head[component[node]];
-    const bool typed = chunks_.type[rest[node]] != kNone<TypeId>.value();
-    if (best == kUnseen ||
-        (typed && chunks_.type[rest[best]] == kNone<TypeId>.value())) {
-      best = node;
-    }
+    if (best == kUnseen || head_rank(rest[node]) < head_rank(rest[best])) best = node;
     for (const Edge edge : graph_.edges(ChunkId(rest[node]))) {
       uint32_t target = 0;
       if (member(edge, &target) && component[target] != component[node]) {

@@ -1,7 +1,7 @@
 // Column: an append-only array whose final size is known only as an upper bound.
 //
-// Reserves address space for the bound and lets the kernel supply pages as they are written, so that
-// growing neither copies nor doubles. Elements are trivially copyable and begin as zero.
+// Reserves address space for the bound and lets the kernel supply pages as they are written, so
+// that growing neither copies nor doubles. Elements are trivially copyable and begin as zero.
 #pragma once
 
 #include <sys/mman.h>

@@ -9,9 +9,9 @@
 namespace residue {
 namespace {
 
-constexpr size_t kPreview = 64;      // bytes of content shown
+constexpr size_t kPreview = 64;  // bytes of content shown
 constexpr size_t kMaxReferrers = 10;
-constexpr size_t kMaxPath = 32;      // steps shown of a path
+constexpr size_t kMaxPath = 32;  // steps shown of a path
 constexpr size_t kMaxPathWalk = 1 << 20;
 
 class Explainer {
@@ -111,8 +111,8 @@ class Explainer {
     }
     if (const uint32_t cluster = s_.chunks.cluster[i]; cluster < s_.clusters.size()) {
       const ClusterRow& row = s_.clusters[cluster];
-      add("cluster", std::to_string(cluster) + ": " + std::to_string(row.count) + " x " + row.shape +
-                         " = " + std::to_string(row.bytes) + " bytes");
+      add("cluster", std::to_string(cluster) + ": " + std::to_string(row.count) + " x " +
+                         row.shape + " = " + std::to_string(row.bytes) + " bytes");
       add("evidence", row.evidence);
     }
   }
@@ -133,20 +133,18 @@ class Explainer {
   // Chunks and roots that point to `id`: a pass over all edges, and over the roots.
   void add_referrers(ChunkId id) {
     size_t found = 0;
-    const auto count = s_.chunks.map.size();
-    for (uint32_t source = 0; source < count; ++source) {
-      for (const Edge edge : evidence_.graph.edges(ChunkId(source))) {
-        if (edge.target() != id) continue;
-        if (++found <= kMaxReferrers) {
-          add("referrer", name(ChunkId(source)) + ", " +
-                              kReachNames[static_cast<size_t>(s_.chunks.reach[source])] +
-                              (edge.interior() ? ", to its inside" : ""));
-        }
-        break;
-      }
-    }
     const uint64_t begin = s_.chunks.map.address(id).value();
     const uint64_t end = begin + s_.chunks.map.usable(id).value();
+    const auto count = s_.chunks.map.size();
+    for (uint32_t source = 0; source < count; ++source) {
+      const auto edges = evidence_.graph.edges(ChunkId(source));
+      const bool refers = std::any_of(edges.begin(), edges.end(),
+                                      [id](const Edge& edge) { return edge.target() == id; });
+      if (!refers || ++found > kMaxReferrers) continue;
+      add("referrer", name(ChunkId(source)) + ", " +
+                          kReachNames[static_cast<size_t>(s_.chunks.reach[source])] + ": " +
+                          pointers(ChunkId(source), begin, end));
+    }
     const auto scan = [&](const std::vector<RootRange>& ranges, const char* prefix) {
       for (const RootRange& range : ranges) {
         for (uint64_t at = 0; at + 8 <= range.bytes.size(); at += 8) {
@@ -162,13 +160,25 @@ class Explainer {
     scan(evidence_.roots.dead, "dead ");
     for (const RootWord& word : evidence_.roots.registers) {
       if (word.value < begin || word.value > end || ++found > kMaxReferrers) continue;
-      add("referrer",
-          "a register of thread " + std::to_string(image_.threads[word.thread].tid));
+      add("referrer", "a register of thread " + std::to_string(image_.threads[word.thread].tid));
     }
     if (found == 0) add("referrer", "none");
     if (found > kMaxReferrers) {
       add("referrer", std::to_string(found - kMaxReferrers) + " more");
     }
+  }
+
+  // The words of a chunk that point into [begin, end]: "+0x18 -> +16".
+  std::string pointers(ChunkId source, uint64_t begin, uint64_t end) const {
+    const Address start = s_.chunks.map.address(source);
+    const auto bytes = image_.view(start, s_.chunks.map.usable(source).value());
+    std::string text;
+    for (uint64_t at = 0; at + 8 <= bytes.size(); at += 8) {
+      const auto word = load<uint64_t>(bytes.subspan(at));
+      if (word < begin || word > end) continue;
+      text += (text.empty() ? "+" : ", +") + hex(at) + " -> +" + std::to_string(word - begin);
+    }
+    return text;
   }
 
   // A root's place in words: its symbol, else its region.

@@ -42,9 +42,8 @@ std::vector<AddressRange> normalise(std::vector<AddressRange> ranges) {
 
 // Two allocators, or a damaged list, may claim the same memory: the run that starts first stays.
 void drop_overlapping(std::vector<WalkedRun>* runs, Diagnostics& diagnostics) {
-  std::sort(runs->begin(), runs->end(), [](const WalkedRun& a, const WalkedRun& b) {
-    return a.run.begin < b.run.begin;
-  });
+  std::sort(runs->begin(), runs->end(),
+            [](const WalkedRun& a, const WalkedRun& b) { return a.run.begin < b.run.begin; });
   std::vector<WalkedRun> kept;
   for (WalkedRun& walked : *runs) {
     // A run's end may lie a header's width behind its memory, so the next may begin just there.

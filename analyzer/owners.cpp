@@ -6,8 +6,8 @@
 namespace residue {
 
 OwnerId OwnerTable::intern(OwnerRow row) {
-  const std::string key = row.kind + '\0' + row.module + '\0' + row.name + '\0' +
-                          std::to_string(row.thread);
+  const std::string key =
+      row.kind + '\0' + row.module + '\0' + row.name + '\0' + std::to_string(row.thread);
   const auto [it, is_new] = ids_.try_emplace(key, static_cast<uint32_t>(rows_.size()));
   if (is_new) rows_.push_back(std::move(row));
   return OwnerId(it->second);

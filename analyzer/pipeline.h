@@ -1,5 +1,5 @@
-// The pipeline: from an Image to a Snapshot. The order of the stages, and the reason for it, stands in
-// pipeline.cpp.
+// The pipeline: from an Image to a Snapshot. The order of the stages, and the reason for it, stands
+// in pipeline.cpp.
 #pragma once
 
 #include <functional>
@@ -27,8 +27,8 @@ struct PipelineOptions {
   Evidence* evidence = nullptr;  // filled in if not null
 };
 
-// Analyses one image. `diagnostics` are those of reading the dump; they end in the snapshot together
-// with the analysis's own. The snapshot's chunk table refers to bytes of `image`.
+// Analyses one image. `diagnostics` are those of reading the dump; they end in the snapshot
+// together with the analysis's own. The snapshot's chunk table refers to bytes of `image`.
 Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOptions& options);
 
 }  // namespace residue

@@ -6,9 +6,9 @@
 //   3. from dead memory (free chunks, stack below the red zone) along all references: stale.
 // What is left nobody points to from anywhere: leaked.
 //
-// Within the first mark the kinds of roots are drained one after the other, globals first, so that a
-// chunk which a global and a stack both reach belongs to the global: a stack often only borrows. The
-// queue is first in, first out: among globals the nearest wins.
+// Within the first mark the kinds of roots are drained one after the other, globals first, so that
+// a chunk which a global and a stack both reach belongs to the global: a stack often only borrows.
+// The queue is first in, first out: among globals the nearest wins.
 //
 // Roots are read twice instead of keeping their references: there can be gigabytes of them.
 // Cost: every edge is looked at no more than three times.
@@ -45,8 +45,8 @@ class Marker {
            chunks_.reach[id.value()] == Reach::kNone;
   }
 
-  // The allocator's own chunks are never sources: a thread cache points to dead chunks. ld.so's are,
-  // because dynamic TLS hangs on them.
+  // The allocator's own chunks are never sources: a thread cache points to dead chunks. ld.so's
+  // are, because dynamic TLS hangs on them.
   void mark_system() {
     for (const ChunkId id : in_.heaps.system) chunks_.reach[id.value()] = Reach::kSystem;
     for (const ChunkId id : in_.loader) {
@@ -125,8 +125,7 @@ class Marker {
     chunks_.owner[id.value()] = owner.value();
     queue_.push_back(id.value());
     if (trace_ == nullptr) return;
-    trace_->parent[id.value()] =
-        ReachTrace::kRootFlag | static_cast<uint32_t>(trace_->hits.size());
+    trace_->parent[id.value()] = ReachTrace::kRootFlag | static_cast<uint32_t>(trace_->hits.size());
     trace_->hits.push_back({location, owner, dead});
   }
 

@@ -35,9 +35,9 @@ struct ReachInput {
   const std::vector<ChunkId>& loader;  // chunks of ld.so: system, but sources
 };
 
-// Fills chunks->reach and chunks->owner (both sized to the number of chunks by this). `trace` may be null.
-// Chunks that nothing reaches are left at Reach::kLeaked; who is head and who is indirect is for
-// find_clusters() to say.
+// Fills chunks->reach and chunks->owner (both sized to the number of chunks by this). `trace` may
+// be null. Chunks that nothing reaches are left at Reach::kLeaked; who is head and who is indirect
+// is for find_clusters() to say.
 void mark_reach(const ReachInput& input, ChunkTable* chunks, ReachTrace* trace);
 
 }  // namespace residue

@@ -1,14 +1,15 @@
 // Extraction of references.
 //
-// Every aligned word of every used chunk is looked up; most fail one comparison against the extent of
-// all heaps. What remains is resolved through the chunk map at once and appended as a 32-bit edge, so
-// that everything later (reach, clusters, paths) works on the graph in memory and never reads the
-// dump again. The dump's pages are given back behind the scan: the resident set stays small however
-// large the core is.
+// Every aligned word of every used chunk is looked up; most fail one comparison against the extent
+// of all heaps. What remains is resolved through the chunk map at once and appended as a 32-bit
+// edge, so that everything later (reach, clusters, paths) works on the graph in memory and never
+// reads the dump again. The dump's pages are given back behind the scan: the resident set stays
+// small however large the core is.
 //
-// Interior pointers are the rule in some programs. Three kinds are as good as a pointer to the start:
-// to a base class (the word there is a vtable pointer), behind an array cookie (Itanium ABI 2.7), and
-// behind an allocation wrapper's length word (SQLite does that); Valgrind's memcheck knows the same three.
+// Interior pointers are the rule in some programs. Three kinds are as good as a pointer to the
+// start: to a base class (the word there is a vtable pointer), behind an array cookie (Itanium
+// ABI 2.7), and behind an allocation wrapper's length word (SQLite does that); Valgrind's memcheck
+// knows the same three.
 #include "analyzer/references.h"
 
 #include <algorithm>
@@ -59,8 +60,8 @@ bool EdgeFinder::is_proper_interior(uint64_t word, uint64_t start, const Run& ru
   if (at + kWord > run.bytes.size()) return false;
   if (types_->vtable_type(word_at(run.bytes, at)) != kNone<TypeId>) return true;
   if (word - start != kWord) return false;
-  // n elements behind a count, or n bytes behind a length: the rest must hold them, give or take the
-  // allocator's rounding.
+  // n elements behind a count, or n bytes behind a length: the rest must hold them, give or take
+  // the allocator's rounding.
   const uint64_t n = word_at(run.bytes, at - kWord);
   const uint64_t rest = map_.usable(id).value() - kWord;
   if (n == 0 || n > rest) return false;

@@ -66,8 +66,8 @@ struct ReferenceGraph {
   uint64_t begin_of(uint32_t i) const { return base[i / kBlock] + offset[i]; }
 };
 
-// One pass over all heaps in address order: fills chunks->type on the way, while the chunk is in the
-// processor's cache.
+// One pass over all heaps in address order: fills chunks->type on the way, while the chunk is in
+// the processor's cache.
 ReferenceGraph build_references(const Image& image, const Heaps& heaps, TypeFinder* types,
                                 std::vector<uint32_t>* type_column);
 

@@ -10,8 +10,9 @@ namespace {
 
 // x86-64 psABI 3.2.2: the 128 bytes below the stack pointer belong to the function.
 constexpr uint64_t kRedZone = 128;
-// Static TLS for libraries loaded later (glibc: 1664 bytes) and alignment between modules.
-constexpr uint64_t kTlsSurplus = 4096;
+// Between the modules' blocks of static TLS, for alignment. What glibc keeps in reserve below them
+// is left to the stack: the first frames of a thread lie close behind it.
+constexpr uint64_t kTlsAlignment = 64;
 // struct pthread lies at the thread pointer and above (x86-64 glibc, 2.12–2.42: under 4 KiB).
 constexpr uint64_t kThreadStruct = 4096;
 constexpr uint64_t kMaxLinkMaps = 1 << 16;
@@ -21,9 +22,9 @@ class RootFinder {
   RootFinder(const Image& image, const std::vector<AddressRange>& claimed)
       : image_(image), claimed_(claimed) {
     for (const Module& module : image.modules) {
-      if (module.tls_image) tls_size_ += module.tls_image->size.value() + 64;
+      if (module.tls_image) tls_size_ += module.tls_image->size.value() + kTlsAlignment;
     }
-    tls_size_ = std::min<uint64_t>(tls_size_ + kTlsSurplus, 1 << 20);
+    tls_size_ = std::min<uint64_t>(tls_size_, 1 << 20);
   }
 
   Roots find() {

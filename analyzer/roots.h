@@ -32,8 +32,8 @@ struct Roots {
   std::vector<RootRange> dead;  // stack below the red zone
 };
 
-// Globals are the writable data of all modules; stacks reach from SP less the red zone to the end of
-// their region; anonymous and shared writable memory that no allocator claimed counts as alive.
+// Globals are the writable data of all modules; stacks reach from SP less the red zone to the end
+// of their region; anonymous and shared writable memory that no allocator claimed counts as alive.
 // Allocators' own state is no root.
 Roots find_roots(const Image& image, const std::vector<AddressRange>& claimed);
 

@@ -2,8 +2,8 @@
 // stores and what cli/ prints. It owns its data except the views into the dump inside
 // ChunkMap's runs, which live as long as the Image it came from.
 //
-// The rows follow the SQL tables of the contract; ids are indexes into the vectors here (the database
-// stores the same numbers).
+// The rows follow the SQL tables of the contract; ids are indexes into the vectors here (the
+// database stores the same numbers).
 #pragma once
 
 #include <array>
@@ -91,8 +91,8 @@ struct HeapRow {
   uint64_t cached_count = 0, cached_bytes = 0;
   uint64_t mapped_bytes = 0;    // of the process's memory that belongs to this heap
   uint64_t overhead_bytes = 0;  // headers, bookkeeping, padding: mapped less used, free and cached
-  // mallinfo2's counters for this arena, computed from the walk (chunk sizes with their headers; cached chunks count as in
-  // use, mmapped chunks do not count).
+  // mallinfo2's counters for this arena, computed from the walk (chunk sizes with their headers;
+  // cached chunks count as in use, mmapped chunks do not count).
   uint64_t uordblks = 0, fordblks = 0;
   bool verified = false;
   std::string problem;  // which law does not balance and by how much; empty if verified
@@ -115,10 +115,10 @@ struct OwnerRow {
 // Leaked chunks that belong together: one head and what it alone keeps. Clusters of the same shape
 // are folded into one row with a count.
 struct ClusterRow {
-  Address head;  // user address of the head of one instance, the first in memory
-  uint64_t count = 0;   // instances of this shape
-  uint64_t chunks = 0;  // over all instances
-  uint64_t bytes = 0;   // over all instances, usable
+  Address head;          // user address of the head of one instance, the first in memory
+  uint64_t count = 0;    // instances of this shape
+  uint64_t chunks = 0;   // over all instances
+  uint64_t bytes = 0;    // over all instances, usable
   std::string shape;     // "Session + Request + 2 x (40 bytes)", of one instance
   std::string type;      // of the head; empty if unknown
   std::string module;    // of the head's type

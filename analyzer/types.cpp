@@ -1,11 +1,12 @@
-// An object with virtual functions begins with a pointer to its class's vtable (Itanium C++ ABI 2.5: the
-// address point; before it lie the offset to top and the type_info). The type_info's second word
-// points to the mangled class name (2.9.4). All of it is in the module's own memory or file, so
-// this needs no symbols and works in stripped programs; where RTTI is off, the vtable's symbol helps.
+// An object with virtual functions begins with a pointer to its class's vtable (Itanium C++
+// ABI 2.5: the address point; before it lie the offset to top and the type_info). The type_info's
+// second word points to the mangled class name (2.9.4). All of it is in the module's own memory or
+// file, so this needs no symbols and works in stripped programs; where RTTI is off, the vtable's
+// symbol helps.
 //
-// A module's pages may be missing (the kernel leaves out read-only file mappings, and the file may not be
-// at hand). Then a pointer to what is laid out like a vtable still groups its objects, under the
-// module's name and offset, and says so with confidence 'derived'.
+// A module's pages may be missing (the kernel leaves out read-only file mappings, and the file may
+// not be at hand). Then a pointer to what is laid out like a vtable still groups its objects, under
+// the module's name and offset, and says so with confidence 'derived'.
 #include "analyzer/types.h"
 
 #include <algorithm>
@@ -17,7 +18,7 @@ namespace residue {
 namespace {
 
 constexpr uint64_t kMaxName = 4096;
-constexpr size_t kMinText = 8;   // shorter printable runs are too often numbers
+constexpr size_t kMinText = 8;  // shorter printable runs are too often numbers
 constexpr size_t kTextProbe = 256;
 
 bool is_text_byte(std::byte b) {
@@ -112,8 +113,7 @@ TypeId TypeFinder::read_vtable(uint64_t address_point) {
 // Laid out like a vtable, but the pages with its name are neither in the dump nor on disk.
 TypeId TypeFinder::nameless_class(uint64_t address_point, const Module& module) {
   const std::string name(base_name(module.path));
-  return intern({"class with vtable " + name + "+" +
-                     hex(address_point - module.range.base.value()),
+  return intern({"class with vtable " + name + "+" + hex(address_point - module.range.base.value()),
                  name, "vtable", "derived"});
 }
 

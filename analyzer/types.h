@@ -41,8 +41,8 @@ class TypeFinder {
   uint64_t low_ = 0;
   uint64_t span_ = 0;
   std::vector<TypeRow> rows_;
-  std::unordered_map<std::string, uint32_t> ids_;           // by module and name
-  std::unordered_map<uint64_t, uint32_t> vtables_;          // by address point; kNone remembered too
+  std::unordered_map<std::string, uint32_t> ids_;   // by module and name
+  std::unordered_map<uint64_t, uint32_t> vtables_;  // by address point; kNone remembered too
   uint64_t last_word_ = 0;
   TypeId last_type_ = kNone<TypeId>;
   uint32_t text_ = ~uint32_t{0};

@@ -11,7 +11,8 @@ namespace {
 
 constexpr const char* kUnknown = "(unknown)";
 constexpr const char* kNobody = "(nobody)";
-// Sizes up to this have a counter of their own in an array; glibc's mmap threshold starts at 128 KiB.
+// Sizes up to this have a counter of their own in an array; glibc's mmap threshold starts at 128
+// KiB.
 constexpr uint64_t kSmallSizes = 1 << 17;
 
 struct Counter {
@@ -46,10 +47,9 @@ class Dimension {
     for (const auto& [key, c] : rows_) {
       out->push_back({name_, key, c.used_count, c.used_bytes, c.leaked_count, c.leaked_bytes});
     }
-    std::stable_sort(out->begin() + static_cast<int64_t>(first), out->end(),
-                     [](const UsageRow& a, const UsageRow& b) {
-                       return a.used_bytes > b.used_bytes;
-                     });
+    std::stable_sort(
+        out->begin() + static_cast<int64_t>(first), out->end(),
+        [](const UsageRow& a, const UsageRow& b) { return a.used_bytes > b.used_bytes; });
   }
 
  private:
@@ -57,13 +57,42 @@ class Dimension {
   std::map<std::string, Counter> rows_;
 };
 
-// The module that a chunk is charged to: the one that implements its class, else the one whose global
-// owns it.
-std::string module_of(const Snapshot& s, uint32_t type, uint32_t owner) {
-  if (type < s.types.size() && !s.types[type].module.empty()) return s.types[type].module;
-  if (owner < s.owners.size() && !s.owners[owner].module.empty()) return s.owners[owner].module;
-  return kUnknown;
-}
+// The module that each chunk is charged to: the one that implements its class; else, of a leaked
+// chunk, the one whose object leads its cluster; else the one whose global owns it.
+class ModuleCharge {
+ public:
+  explicit ModuleCharge(const Snapshot& s) {
+    for (const TypeRow& row : s.types) of_type_.push_back(intern(row.module));
+    for (const ClusterRow& row : s.clusters) of_cluster_.push_back(intern(row.module));
+    for (const OwnerRow& row : s.owners) of_owner_.push_back(intern(row.module));
+    counters_.resize(names_.size());
+  }
+
+  // Ids that are out of range stand for "none".
+  Counter& of(uint32_t type, uint32_t cluster, uint32_t owner) {
+    uint32_t module = type < of_type_.size() ? of_type_[type] : 0;
+    if (module == 0 && cluster < of_cluster_.size()) module = of_cluster_[cluster];
+    if (module == 0 && owner < of_owner_.size()) module = of_owner_[owner];
+    return counters_[module];
+  }
+
+  void add_to(Dimension* dimension) const {
+    for (size_t i = 0; i < names_.size(); ++i) dimension->add(names_[i], counters_[i]);
+  }
+
+ private:
+  uint32_t intern(const std::string& name) {
+    if (name.empty()) return 0;
+    const auto [it, is_new] = ids_.try_emplace(name, static_cast<uint32_t>(names_.size()));
+    if (is_new) names_.push_back(name);
+    return it->second;
+  }
+
+  std::vector<std::string> names_ = {kUnknown};
+  std::unordered_map<std::string, uint32_t> ids_;
+  std::vector<uint32_t> of_type_, of_cluster_, of_owner_;
+  std::vector<Counter> counters_;
+};
 
 }  // namespace
 
@@ -75,9 +104,7 @@ std::vector<UsageRow> count_usage(const Snapshot& s) {
   std::vector<Counter> heaps(s.heaps.size());
   std::vector<Counter> small(kSmallSizes / 8 + 1);
   std::unordered_map<uint64_t, Counter> large;
-  std::unordered_map<uint64_t, Counter> pairs;  // (type, owner), for modules
-  uint64_t last_pair = ~uint64_t{0};
-  Counter* last_counter = nullptr;
+  ModuleCharge modules(s);
   chunks.map.for_each([&](ChunkId id, Address, ByteCount usable, const Run& run) {
     const uint32_t i = id.value();
     if (chunks.state[i] != ChunkState::kUsed) return;
@@ -89,12 +116,7 @@ std::vector<UsageRow> count_usage(const Snapshot& s) {
     owners[owner].add(bytes, leaked);
     heaps[run.heap.value()].add(bytes, leaked);
     (bytes < kSmallSizes && bytes % 8 == 0 ? small[bytes / 8] : large[bytes]).add(bytes, leaked);
-    const uint64_t pair = uint64_t{type} << 32 | owner;
-    if (pair != last_pair) {
-      last_pair = pair;
-      last_counter = &pairs[pair];
-    }
-    last_counter->add(bytes, leaked);
+    modules.of(type, chunks.cluster[i], owner).add(bytes, leaked);
   });
 
   Dimension by_type("type");
@@ -106,10 +128,7 @@ std::vector<UsageRow> count_usage(const Snapshot& s) {
     by_owner.add(i < s.owners.size() ? s.owners[i].name : kNobody, owners[i]);
   }
   Dimension by_module("module");
-  for (const auto& [pair, counter] : pairs) {
-    by_module.add(
-        module_of(s, static_cast<uint32_t>(pair >> 32), static_cast<uint32_t>(pair)), counter);
-  }
+  modules.add_to(&by_module);
   Dimension by_size("size");
   for (size_t i = 0; i < small.size(); ++i) by_size.add(std::to_string(i * 8), small[i]);
   for (const auto& [bytes, counter] : large) by_size.add(std::to_string(bytes), counter);
@@ -125,8 +144,8 @@ std::vector<UsageRow> count_usage(const Snapshot& s) {
 
 namespace {
 
-const char* category_of(RegionKind kind) {
-  switch (kind) {
+const char* category_of(const Region& region) {
+  switch (region.kind) {
     case RegionKind::kStack:
       return "stacks";
     case RegionKind::kModuleText:
@@ -144,6 +163,8 @@ const char* category_of(RegionKind kind) {
     case RegionKind::kUnknown:
       break;
   }
+  // Mostly address space that thread arenas hold in reserve: malloc's PROT_NONE tails, guard pages.
+  if (!region.permissions.write) return "anonymous, not writable";
   return "anonymous memory";
 }
 
@@ -159,7 +180,7 @@ std::vector<AccountRow> account_bytes(const Image& image, const Snapshot& s,
     uint64_t unclaimed = 0;
     for_each_unclaimed(claimed, begin, begin + region.range.size.value(),
                        [&](uint64_t from, uint64_t until) { unclaimed += until - from; });
-    AccountRow& row = rows[category_of(region.kind)];
+    AccountRow& row = rows[category_of(region)];
     const bool there = region.backing != Backing::kAbsent;
     row.bytes += unclaimed;
     row.in_dump += there ? unclaimed : 0;

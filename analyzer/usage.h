@@ -1,4 +1,5 @@
-// Usage: what is used and leaked per type, owner, module, size and heap; and the account of all bytes.
+// Usage: what is used and leaked per type, owner, module, size and heap; and the account of all
+// bytes.
 #pragma once
 
 #include <vector>

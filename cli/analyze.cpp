@@ -45,10 +45,9 @@ std::string amount(uint64_t count, uint64_t bytes) {
 
 void print_header(const Snapshot& s, std::ostream& out) {
   const Totals t = totals(s);
-  out << printable(s.info.source) << ": " << s.info.format << " of "
-      << printable(s.info.executable) << ", pid " << s.info.pid << ", " << s.info.os << " "
-      << s.info.arch << ", " << bytes_text(s.info.source_bytes)
-      << (s.info.complete ? "" : ", INCOMPLETE") << "\n";
+  out << printable(s.info.source) << ": " << s.info.format << " of " << printable(s.info.executable)
+      << ", pid " << s.info.pid << ", " << s.info.os << " " << s.info.arch << ", "
+      << bytes_text(s.info.source_bytes) << (s.info.complete ? "" : ", INCOMPLETE") << "\n";
   if (s.heaps.empty()) {
     out << "  heaps    none found\n";
     return;
@@ -78,8 +77,7 @@ void print_clusters(const Snapshot& s, size_t limit, std::ostream& out) {
   }
 }
 
-void print_usage(const Snapshot& s, const std::string& dimension, size_t limit,
-                 std::ostream& out) {
+void print_usage(const Snapshot& s, const std::string& dimension, size_t limit, std::ostream& out) {
   TextTable table({dimension, "used_count", "used_bytes", "leaked_count", "leaked_bytes"});
   for (const UsageRow& u : s.usage) {
     if (u.dimension != dimension || table.size() >= limit) continue;
@@ -124,12 +122,21 @@ void add_machine_row(const Snapshot& s, std::optional<int64_t> id, TextTable* ta
               as_cell(s.clusters.size()), as_cell(s.diagnostics.items().size())});
 }
 
+// A database that the operating system does not let us write is no fault of the dump's: exit code 4
+// rather than 3. What is no database of ours stays what it is.
+Error cannot_store(Error error) {
+  if (error.code == ErrorCode::kIo) error.code = ErrorCode::kInternal;
+  return error;
+}
+
 // Stores the snapshot if --db is given; its id then.
 Result<std::optional<int64_t>> store_if_wanted(std::optional<Database>* database,
                                                const Snapshot& snapshot, const Options& options,
                                                Streams streams) {
   if (!database->has_value()) return std::optional<int64_t>();
-  RESIDUE_ASSIGN(const StoreOutcome outcome, store(**database, snapshot, {kVersion}));
+  auto stored = store(**database, snapshot, {kVersion});
+  if (!stored) return cannot_store(std::move(stored).error());
+  const StoreOutcome outcome = *stored;
   if (!options.quiet) {
     std::ostream& to = options.format == OutputFormat::kTable ? streams.out : streams.err;
     to << "\nStored as snapshot " << outcome.id << " in " << printable(options.database)
@@ -144,8 +151,9 @@ Result<int> run_analyze(const Options& options, Streams streams) {
   // Before the work: a database that cannot be written should not cost minutes to learn about.
   std::optional<Database> database;
   if (!options.database.empty()) {
-    RESIDUE_ASSIGN(Database opened, Database::open(options.database, Database::Mode::kWrite));
-    database.emplace(std::move(opened));
+    auto opened = Database::open(options.database, Database::Mode::kWrite);
+    if (!opened) return cannot_store(std::move(opened).error());
+    database.emplace(std::move(opened).value());
   }
   TextTable machine = machine_table();
   int code = kExitDone;

@@ -64,8 +64,8 @@ class InfoPrinter {
     for (const HeapRow& heap : s_.heaps) {
       add("heaps", heap.name,
           heap.allocator + ", " + heap.version + ": used " + count_text(heap.used_count) + " (" +
-              bytes_text(heap.used_bytes) + "), free " + bytes_text(heap.free_bytes) +
-              ", cached " + bytes_text(heap.cached_bytes) +
+              bytes_text(heap.used_bytes) + "), free " + bytes_text(heap.free_bytes) + ", cached " +
+              bytes_text(heap.cached_bytes) +
               (heap.verified ? ", verified" : ", NOT VERIFIED: " + heap.problem));
     }
     for (const ThreadRow& t : s_.threads) {

@@ -13,7 +13,7 @@ struct Command {
   const char* name;
   const char* usage;
   const char* summary;
-  size_t least, most;  // arguments
+  size_t least, most;                // arguments
   std::vector<std::string> options;  // beside the global ones
   const char* details;
 };
@@ -22,29 +22,55 @@ constexpr size_t kAny = 1000000;
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> kCommands = {
-      {"analyze", "DUMP... [--db FILE] [--label TEXT]",
-       "the main job: walk the heaps, find what leaked and who owns the rest", 1, kAny,
+      {"analyze",
+       "DUMP... [--db FILE] [--label TEXT]",
+       "the main job: walk the heaps, find what leaked and who owns the rest",
+       1,
+       kAny,
        {"db", "label", "limit"},
-       "Prints a summary of each dump, its leaked clusters, types and owners. With --db every dump\n"
+       "Prints a summary of each dump, its leaked clusters, types and owners. With --db every "
+       "dump\n"
        "becomes a snapshot in the SQLite database FILE, which is created if it is missing; a dump\n"
        "that is already there is recognised. --limit N shows N rows per table (0: all).\n"
        "With --format json, csv or tsv: one row per dump."},
-      {"info", "DUMP", "what this file is: process, completeness, memory, heaps, modules, threads",
-       1, 1, {},
+      {"info",
+       "DUMP",
+       "what this file is: process, completeness, memory, heaps, modules, threads",
+       1,
+       1,
+       {},
        "The memory table divides every byte of every mapping into exactly one category."},
-      {"leaks", "DUMP | DB[@SNAPSHOT]", "leaked clusters, largest first", 1, 1, {"limit"},
-       "One line is one shape of leak: its count, chunks and bytes over all instances, the type and\n"
+      {"leaks",
+       "DUMP | DB[@SNAPSHOT]",
+       "leaked clusters, largest first",
+       1,
+       1,
+       {"limit"},
+       "One line is one shape of leak: its count, chunks and bytes over all instances, the type "
+       "and\n"
        "module of the head, the address of one head (for 'residue explain'), and what a single\n"
        "instance consists of. SNAPSHOT is an id or a label; without it the newest counts."},
-      {"explain", "DUMP ADDRESS", "all that is known of one address, and the path that keeps it", 2,
-       2, {},
+      {"explain",
+       "DUMP ADDRESS",
+       "all that is known of one address, and the path that keeps it",
+       2,
+       2,
+       {},
        "ADDRESS is hexadecimal with 0x, or decimal. Shows region, chunk, type, content, referrers\n"
        "and the path from a root."},
-      {"diff", "DB A B [--by DIMENSION]", "what grew between two snapshots of a database", 3, 3,
+      {"diff",
+       "DB A B [--by DIMENSION]",
+       "what grew between two snapshots of a database",
+       3,
+       3,
        {"by", "limit"},
        "A and B are ids or labels. DIMENSION is type, owner, module, size or heap; without it the\n"
        "table shows each in turn, and the other formats all rows."},
-      {"query", "DUMP | DB SQL", "SQL over a dump directly, or over a database of snapshots", 2, 2,
+      {"query",
+       "DUMP | DB SQL",
+       "SQL over a dump directly, or over a database of snapshots",
+       2,
+       2,
        {},
        "Reading only. The tables stand in docs/schema.md; 'chunk' has one row per chunk:\n"
        "  residue query core \"SELECT state, count(*), sum(size) FROM chunk GROUP BY state\""},
@@ -61,29 +87,29 @@ const Command* find_command(const std::string& name) {
 
 po::options_description global_options() {
   po::options_description options("Options for every command");
-  options.add_options()                                                                     //
+  options.add_options()  //
       ("symbols", po::value<std::vector<std::string>>()->value_name("DIR"),
-       "search modules and debug files in DIR first (repeatable)")                          //
+       "search modules and debug files in DIR first (repeatable)")  //
       ("exe", po::value<std::string>()->value_name("FILE"),
-       "the program that was dumped, if it is not at its recorded path")                    //
+       "the program that was dumped, if it is not at its recorded path")  //
       ("sysroot", po::value<std::string>()->value_name("DIR"),
-       "look for modules below DIR instead of /")                                           //
+       "look for modules below DIR instead of /")  //
       ("format", po::value<std::string>()->value_name("NAME"),
-       "table (default), json, csv or tsv")                                                 //
-      ("quiet", "print no summary and no notes")                                            //
-      ("strict", "a damaged or truncated dump is an error (exit code 3)")                   //
-      ("no-progress", "no progress line on the terminal")                                   //
-      ("help", "this text")                                                                 //
+       "table (default), json, csv or tsv")                                //
+      ("quiet", "print no summary and no notes")                           //
+      ("strict", "a damaged or truncated dump is an error (exit code 3)")  //
+      ("no-progress", "no progress line on the terminal")                  //
+      ("help", "this text")                                                //
       ("version", "the version");
   return options;
 }
 
 po::options_description command_options() {
   po::options_description options("Options of single commands");
-  options.add_options()                                                                     //
-      ("db", po::value<std::string>()->value_name("FILE"), "store into this database")      //
-      ("label", po::value<std::string>()->value_name("TEXT"), "name of the snapshot")       //
-      ("by", po::value<std::string>()->value_name("DIMENSION"), "one dimension only")       //
+  options.add_options()                                                                 //
+      ("db", po::value<std::string>()->value_name("FILE"), "store into this database")  //
+      ("label", po::value<std::string>()->value_name("TEXT"), "name of the snapshot")   //
+      ("by", po::value<std::string>()->value_name("DIMENSION"), "one dimension only")   //
       ("limit", po::value<int64_t>()->value_name("N"), "show N rows (0: all)");
   return options;
 }
@@ -110,11 +136,11 @@ Result<void> check_arguments(const Options& options, const po::variables_map& va
   const po::options_description known = command_options();
   for (const auto& option : known.options()) {
     const std::string& name = option->long_name();
-    const bool allowed = std::find(command->options.begin(), command->options.end(), name) !=
-                         command->options.end();
+    const bool allowed =
+        std::find(command->options.begin(), command->options.end(), name) != command->options.end();
     if (values.count(name) != 0 && !allowed) {
-      return Error{ErrorCode::kUsage, "'" + options.command + "' has no option --" + name + usage,
-                   {}};
+      return Error{
+          ErrorCode::kUsage, "'" + options.command + "' has no option --" + name + usage, {}};
     }
   }
   if (!options.label.empty() && options.arguments.size() > 1) {
@@ -181,12 +207,9 @@ Result<Options> parse_options(int argc, const char* const* argv) {
   const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
   po::variables_map values;
   try {
-    po::store(po::command_line_parser(argc, argv)
-                  .options(all)
-                  .positional(positional)
-                  .style(style)
-                  .run(),
-              values);
+    po::store(
+        po::command_line_parser(argc, argv).options(all).positional(positional).style(style).run(),
+        values);
     po::notify(values);
   } catch (const po::error& error) {
     return usage_error(error.what());
@@ -205,7 +228,8 @@ Result<std::string> help_text(const std::string& topic) {
     out += "  residue help COMMAND\n      more about one command\n\n";
     out +=
         "Exit codes: 0 done; 2 wrong usage; 3 the input is not readable as any known dump or\n"
-        "database (with --strict: damaged); 4 internal error, or a result could not be written.\n\n";
+        "database (with --strict: damaged); 4 internal error, or a result could not be "
+        "written.\n\n";
   } else {
     const Command* command = find_command(topic);
     if (command == nullptr) return usage_error("unknown command '" + topic + "'");

@@ -28,7 +28,8 @@ struct Options {
 // Options may stand before and after the subcommand. Fails with kUsage.
 Result<Options> parse_options(int argc, const char* const* argv);
 
-// The text of `residue help` (topic empty) or `residue help COMMAND`; kUsage for an unknown command.
+// The text of `residue help` (topic empty) or `residue help COMMAND`; kUsage for an unknown
+// command.
 Result<std::string> help_text(const std::string& topic);
 
 }  // namespace residue

@@ -1,5 +1,5 @@
-// The commands that are SQL: query, leaks and diff. A dump is analysed and shown under the same tables
-// as a database, so that both are read by the same statements.
+// The commands that are SQL: query, leaks and diff. A dump is analysed and shown under the same
+// tables as a database, so that both are read by the same statements.
 #include "db/query.h"
 
 #include <array>
@@ -67,13 +67,14 @@ Result<int> run_query(const Options& options, Streams streams) {
 Result<int> run_leaks(const Options& options, Streams streams) {
   RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options, streams));
   Renderer renderer(streams.out, options.format);
-  const std::array<Cell, 2> parameters = {
-      Cell(source.snapshot), Cell(options.limit <= 0 ? int64_t{-1} : options.limit)};
-  RESIDUE_TRY(query(*source.database,
-                    "SELECT count, chunks, bytes, verdict, type, module, head, "
-                    "shape AS one_instance, evidence FROM cluster "
-                    "WHERE snapshot = ?1 ORDER BY bytes DESC, id LIMIT ?2",
-                    renderer, parameters));
+  const std::array<Cell, 2> parameters = {Cell(source.snapshot),
+                                          Cell(options.limit <= 0 ? int64_t{-1} : options.limit)};
+  // The evidence is a sentence, the same on most lines: too wide for a table.
+  std::string sql =
+      "SELECT count, chunks, bytes, verdict, type, module, head, shape AS one_instance";
+  if (options.format != OutputFormat::kTable) sql += ", evidence";
+  sql += " FROM cluster WHERE snapshot = ?1 ORDER BY bytes DESC, id LIMIT ?2";
+  RESIDUE_TRY(query(*source.database, sql, renderer, parameters));
   return kExitDone;
 }
 
@@ -85,8 +86,8 @@ Result<int> run_diff(const Options& options, Streams streams) {
   RESIDUE_ASSIGN(const int64_t to, resolve_snapshot(database, options.arguments[2]));
   static constexpr std::array<const char*, 5> kDimensions = {"type", "module", "owner", "heap",
                                                              "size"};
-  const bool known = std::find(kDimensions.begin(), kDimensions.end(), options.dimension) !=
-                     kDimensions.end();
+  const bool known =
+      std::find(kDimensions.begin(), kDimensions.end(), options.dimension) != kDimensions.end();
   if (!options.dimension.empty() && !known) {
     return Error{ErrorCode::kUsage, "unknown dimension '" + options.dimension + "'", {}};
   }
@@ -99,9 +100,10 @@ Result<int> run_diff(const Options& options, Streams streams) {
   const int64_t limit = options.limit < 0 ? kDefaultRows : options.limit;
   bool first = true;
   for (const char* dimension : kDimensions) {
+    Renderer table(streams.out, options.format);
     streams.out << (first ? "" : "\n") << "By " << dimension << ", most grown first:\n";
     first = false;
-    RESIDUE_TRY(diff_rows(database, from, to, dimension, limit, renderer));
+    RESIDUE_TRY(diff_rows(database, from, to, dimension, limit, table));
   }
   return kExitDone;
 }

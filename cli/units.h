@@ -6,7 +6,7 @@
 
 namespace residue {
 
-std::string count_text(uint64_t value);   // thousands separated by commas
-std::string bytes_text(uint64_t bytes);   // decimal units, as disks and allocators count
+std::string count_text(uint64_t value);  // thousands separated by commas
+std::string bytes_text(uint64_t bytes);  // decimal units, as disks and allocators count
 
 }  // namespace residue

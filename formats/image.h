@@ -1,8 +1,8 @@
 // Image: what a dump says about one process, in a form that does not depend on the format.
 //
-// A driver (one per format, see formats/format.h) turns untrusted bytes into an Image; nothing above
-// formats/ knows the format. Word size and byte order are data here and end here: addresses are
-// 64-bit, and words are read with the Image's pointer width and order.
+// A driver (one per format, see formats/format.h) turns untrusted bytes into an Image; nothing
+// above formats/ knows the format. Word size and byte order are data here and end here: addresses
+// are 64-bit, and words are read with the Image's pointer width and order.
 //
 // The Image owns the mapped dump and the mapped module files; every span it hands out lives as long
 // as the Image. It is immutable once the driver has returned it and may be read from many threads.
@@ -52,8 +52,8 @@ struct Permissions {
 };
 std::string to_string(Permissions permissions);
 
-// A mapped range with one backing. Regions are sorted and never overlap; a mapping of the process that is partly in the dump
-// and partly not is several regions.
+// A mapped range with one backing. Regions are sorted and never overlap; a mapping of the process
+// that is partly in the dump and partly not is several regions.
 struct Region {
   AddressRange range;
   Permissions permissions;
@@ -79,7 +79,7 @@ struct Module {
   AddressRange range;
   uint64_t bias = 0;  // address in the process minus address in the file
   std::vector<Segment> segments;
-  std::optional<AddressRange> dynamic;  // PT_DYNAMIC
+  std::optional<AddressRange> dynamic;    // PT_DYNAMIC
   std::optional<AddressRange> tls_image;  // PT_TLS: initialised part (size: memory size)
   bool is_executable = false;
   // The file on disk, if it was found and its build-id is the one in the dump; empty otherwise.
@@ -100,7 +100,7 @@ struct Thread {
   std::vector<Register> registers;  // general purpose ones
   uint64_t pc = 0;
   uint64_t sp = 0;
-  uint64_t thread_pointer = 0;                 // x86-64: fs base
+  uint64_t thread_pointer = 0;                // x86-64: fs base
   std::span<const std::byte> extended_state;  // vector registers as dumped (x86-64: XSAVE area)
   bool crashed = false;
   uint32_t signal = 0;
@@ -132,8 +132,8 @@ struct Image {
   // The region that holds `a`, or null.
   const Region* find_region(Address a) const;
   const Module* module_of(Address a) const;
-  // The bytes from `a` on, at most `n`, as far as they lie together in the dump (in one region, or in
-  // adjacent ones that are adjacent in the file too); empty where nothing is known.
+  // The bytes from `a` on, at most `n`, as far as they lie together in the dump (in one region, or
+  // in adjacent ones that are adjacent in the file too); empty where nothing is known.
   std::span<const std::byte> view(Address a, uint64_t n) const;
   // Copies across adjacent regions; returns how many bytes from `a` on could be read.
   uint64_t read(Address a, std::span<std::byte> out) const;

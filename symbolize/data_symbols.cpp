@@ -31,7 +31,8 @@ std::string_view string_at(std::span<const std::byte> strings, uint64_t offset) 
 std::span<const std::byte> section_bytes(std::span<const std::byte> file,
                                          const SectionHeader& section) {
   if (section.type == kSectionNobits || section.offset > file.size()) return {};
-  return file.subspan(section.offset, std::min<uint64_t>(section.size, file.size() - section.offset));
+  return file.subspan(section.offset,
+                      std::min<uint64_t>(section.size, file.size() - section.offset));
 }
 
 // The table of the wanted section type with its string table, empty if the file has none.
@@ -41,15 +42,15 @@ RawTable table_of_file(std::span<const std::byte> file, uint32_t type) {
   const auto sections = read_section_headers(file, *header);
   for (const SectionHeader& section : sections) {
     if (section.type != type || section.link >= sections.size()) continue;
-    const RawTable table{section_bytes(file, section),
-                         section_bytes(file, sections[section.link])};
+    const RawTable table{section_bytes(file, section), section_bytes(file, sections[section.link])};
     if (!table.symbols.empty() && !table.strings.empty()) return table;
   }
   return {};
 }
 
-// The number of dynamic symbols stands nowhere but in the hash tables. DT_HASH has it as nchain; for
-// DT_GNU_HASH the end of the last chain must be found (glibc's _dl_setup_hash reads the same words).
+// The number of dynamic symbols stands nowhere but in the hash tables. DT_HASH has it as nchain;
+// for DT_GNU_HASH the end of the last chain must be found (glibc's _dl_setup_hash reads the same
+// words).
 uint64_t dynamic_symbol_count(const Image& image, uint64_t hash, uint64_t gnu_hash) {
   if (hash != 0) return image.value<uint32_t>(Address(hash + 4)).value_or(0);
   if (gnu_hash == 0) return 0;
@@ -72,8 +73,8 @@ uint64_t dynamic_symbol_count(const Image& image, uint64_t hash, uint64_t gnu_ha
   return 0;
 }
 
-// glibc stores relocated addresses in the dynamic section of most modules, but not in the vdso's and
-// in read-only ones: a value below the module's base is still relative.
+// glibc stores relocated addresses in the dynamic section of most modules, but not in the vdso's
+// and in read-only ones: a value below the module's base is still relative.
 uint64_t absolute(const Module& module, uint64_t value) {
   return module.range.contains(Address(value)) ? value : value + module.bias;
 }

@@ -1,8 +1,8 @@
 // DataSymbols: which variable lies at an address, from ELF symbol tables.
 //
-// Tables are read once per module, on the first question about it: the separate debug file's .symtab,
-// else the file's own .symtab, else its .dynsym, else the dynamic symbols in the dump's own pages
-// (which need no file at all). Names are views into the Image's files and pages.
+// Tables are read once per module, on the first question about it: the separate debug file's
+// .symtab, else the file's own .symtab, else its .dynsym, else the dynamic symbols in the dump's
+// own pages (which need no file at all). Names are views into the Image's files and pages.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ struct DataSymbol {
   std::string_view name;  // mangled
 };
 
-// How much is known of a module's names: 'full' with debug information, 'partial' with a symbol table,
-// 'none'.
+// How much is known of a module's names: 'full' with debug information, 'partial' with a symbol
+// table, 'none'.
 enum class SymbolLevel : uint8_t { kNone, kPartial, kFull };
 const char* to_string(SymbolLevel level);
 

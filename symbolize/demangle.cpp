@@ -28,8 +28,8 @@ std::string demangle_symbol(const std::string& name) {
 }
 
 std::optional<std::string> demangle_type(const std::string& name) {
-  // __cxa_demangle reads bare builtin codes ("i" is int) too; a class begins with its name's length, or
-  // is nested (N), local (Z), std:: (St, Ss…), or a template of these.
+  // __cxa_demangle reads bare builtin codes ("i" is int) too; a class begins with its name's
+  // length, or is nested (N), local (Z), std:: (St, Ss…), or a template of these.
   if (name.empty()) return std::nullopt;
   const char c = name.front();
   if (!(c >= '1' && c <= '9') && c != 'N' && c != 'Z' && c != 'S') return std::nullopt;

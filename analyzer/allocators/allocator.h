@@ -16,9 +16,9 @@ namespace residue {
 
 // One run of chunks as an allocator found it.
 struct WalkedRun {
-  Run run;                          // `heap` is an index into HeapParts::heaps
-  std::vector<uint64_t> starts;     // as ChunkMap::add_run() wants them
-  std::vector<ChunkState> states;   // one per chunk, in address order
+  Run run;                         // `heap` is an index into HeapParts::heaps
+  std::vector<uint64_t> starts;    // as ChunkMap::add_run() wants them
+  std::vector<ChunkState> states;  // one per chunk, in address order
 };
 
 // What the allocators found, before ids are given out.

@@ -1,8 +1,8 @@
 // glibc's malloc (ptmalloc), without symbols. See docs/allocators/glibc.md.
 //
-// The order matters: arenas first, then the lists (a cached or fastbin chunk looks used to the walk),
-// then the walk, then what remains outside the arenas. Every heap is checked against the allocator's
-// own counters; a heap whose laws do not all balance is not `verified` and says why.
+// The order matters: arenas first, then the lists (a cached or fastbin chunk looks used to the
+// walk), then the walk, then what remains outside the arenas. Every heap is checked against the
+// allocator's own counters; a heap whose laws do not all balance is not `verified` and says why.
 #include <algorithm>
 
 #include "analyzer/allocators/allocator.h"
@@ -54,8 +54,9 @@ class GlibcWalk {
     tcaches_ = find_tcaches(image_);
     safe_linking_ = uses_safe_linking(image_, tcaches_, arenas_);
     if (tcaches_.empty()) {
-      diagnostics_.add(Severity::kWarning, kStage, "threads", 0,
-                       "no thread cache found: a glibc before 2.26, or cached chunks count as used");
+      diagnostics_.add(
+          Severity::kWarning, kStage, "threads", 0,
+          "no thread cache found: a glibc before 2.26, or cached chunks count as used");
     }
     first_heap_ = parts_->heaps.size();
     for (const Arena& arena : arenas_) walk_arena(arena);
@@ -145,9 +146,9 @@ class GlibcWalk {
       HeapRow& row = parts_->heaps[first_heap_ + i];
       const std::string versions = std::string(", tcache of ") + tcache.layout->versions;
       if (row.version.find(versions) == std::string::npos) row.version += versions;
-      const bool here = std::any_of(
-          arenas_[i].stretches.begin(), arenas_[i].stretches.end(),
-          [&](const Stretch& s) { return s.memory.contains(tcache.user); });
+      const bool here =
+          std::any_of(arenas_[i].stretches.begin(), arenas_[i].stretches.end(),
+                      [&](const Stretch& s) { return s.memory.contains(tcache.user); });
       if (!here || lists.problems.empty()) continue;
       row.problem += (row.problem.empty() ? "" : "; ") + join(lists.problems);
     }

@@ -4,11 +4,11 @@
 // the writable data of the modules lies exactly one place whose 127 bin headers point to themselves
 // or to a consistent list, whose `top` and `system_mem` describe mapped memory, and whose `next`
 // leads back to it through a ring of arenas. The bins alone are not enough: shifted by a bin they
-// match inside thread arenas too; the ring settles it. Every thread arena is in that ring, also those
-// of threads that ended.
+// match inside thread arenas too; the ring settles it. Every thread arena is in that ring, also
+// those of threads that ended.
 //
-// Rejected: fixed distances from exported symbols (differ by build), the version string (distributions
-// backport), the host's libc (another machine's).
+// Rejected: fixed distances from exported symbols (differ by build), the version string
+// (distributions backport), the host's libc (another machine's).
 #include "analyzer/allocators/glibc_arenas.h"
 
 #include <algorithm>
@@ -20,11 +20,11 @@ namespace residue::glibc {
 namespace {
 
 constexpr const char* kStage = "glibc";
-constexpr size_t kMaxArenas = 65536;       // longest ring believed
+constexpr size_t kMaxArenas = 65536;  // longest ring believed
 constexpr size_t kMaxHeapsPerArena = 1 << 20;
 constexpr uint64_t kMaxSystemMem = uint64_t{1} << 46;
-constexpr unsigned kMinEmptyBins = 40;     // of 127; a busy arena still has most large bins empty
-constexpr unsigned kMaxOddBins = 2;        // bins that may be inconsistent: one list in flux
+constexpr unsigned kMinEmptyBins = 40;  // of 127; a busy arena still has most large bins empty
+constexpr unsigned kMaxOddBins = 2;     // bins that may be inconsistent: one list in flux
 
 class ArenaFinder {
  public:
@@ -41,9 +41,7 @@ class ArenaFinder {
 
  private:
   uint64_t word(Address a) const { return image_.word(a).value_or(0); }
-  uint64_t field(Address arena, uint32_t offset) const {
-    return word(arena + ByteCount(offset));
-  }
+  uint64_t field(Address arena, uint32_t offset) const { return word(arena + ByteCount(offset)); }
 
   void scan(const Region& region, std::vector<Arena>* found) {
     for (const ArenaLayout& layout : kArenaLayouts) {
@@ -155,8 +153,7 @@ class ArenaFinder {
       return;
     }
     const uint64_t first = (start + kAlignment - 1) & ~(kAlignment - 1);
-    arena->stretches.push_back(
-        {{Address(start), ByteCount(end - start)}, Address(first), true});
+    arena->stretches.push_back({{Address(start), ByteCount(end - start)}, Address(first), true});
     arena->claimed.push_back({Address(start), ByteCount(end - start)});
     if (!arena->contiguous) {
       arena->problems.push_back(
@@ -164,7 +161,8 @@ class ArenaFinder {
     }
   }
 
-  // Heaps of a thread arena, newest first, along heap_info.prev. The arena itself lies in the oldest.
+  // Heaps of a thread arena, newest first, along heap_info.prev. The arena itself lies in the
+  // oldest.
   void add_heaps(Arena* arena) {
     const auto newest = newest_heap(*arena);
     if (!newest) {

@@ -13,8 +13,8 @@ namespace residue::glibc {
 
 // A stretch of an arena that is tiled by chunks.
 struct Stretch {
-  AddressRange memory;   // all of it, heap_info and malloc_state included: what system_mem counts
-  Address first_chunk;   // header of the first chunk
+  AddressRange memory;  // all of it, heap_info and malloc_state included: what system_mem counts
+  Address first_chunk;  // header of the first chunk
   bool ends_in_top = false;
 };
 

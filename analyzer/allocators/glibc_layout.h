@@ -1,8 +1,8 @@
 // Layouts of glibc's malloc on LP64 (x86-64 and aarch64), release by release.
 //
-// Source: malloc/malloc.c and malloc/arena.c of the tags named in each row, offsets computed from the
-// declarations; the 2.27–2.42 row was also read from libc6-dbg of 2.36. Distributions backport, so
-// a layout is chosen by fit and never by a version string.
+// Source: malloc/malloc.c and malloc/arena.c of the tags named in each row, offsets computed from
+// the declarations; the 2.27–2.42 row was also read from libc6-dbg of 2.36. Distributions backport,
+// so a layout is chosen by fit and never by a version string.
 #pragma once
 
 #include <array>
@@ -10,26 +10,26 @@
 
 namespace residue::glibc {
 
-inline constexpr uint64_t kWord = 8;             // SIZE_SZ
-inline constexpr uint64_t kAlignment = 16;       // MALLOC_ALIGNMENT
-inline constexpr uint64_t kHeaderSize = 16;      // chunk to user memory (2 * SIZE_SZ)
-inline constexpr uint64_t kMinSize = 32;         // MINSIZE
+inline constexpr uint64_t kWord = 8;         // SIZE_SZ
+inline constexpr uint64_t kAlignment = 16;   // MALLOC_ALIGNMENT
+inline constexpr uint64_t kHeaderSize = 16;  // chunk to user memory (2 * SIZE_SZ)
+inline constexpr uint64_t kMinSize = 32;     // MINSIZE
 inline constexpr uint64_t kPrevInUse = 1, kIsMmapped = 2, kNonMainArena = 4, kSizeFlags = 7;
-inline constexpr uint64_t kFencepostSize = 16;   // 2 * SIZE_SZ, all releases
-inline constexpr unsigned kBinCount = 127;       // bins 1..127; bin 1 is the unsorted one
-inline constexpr uint64_t kNonContiguous = 2;    // bit of malloc_state.flags, all releases
+inline constexpr uint64_t kFencepostSize = 16;            // 2 * SIZE_SZ, all releases
+inline constexpr unsigned kBinCount = 127;                // bins 1..127; bin 1 is the unsorted one
+inline constexpr uint64_t kNonContiguous = 2;             // bit of malloc_state.flags, all releases
 inline constexpr uint64_t kDefaultHeapMax = 64ull << 20;  // HEAP_MAX_SIZE with default settings
-inline constexpr unsigned kSafeLinkShift = 12;   // PROTECT_PTR, 2.32 on
+inline constexpr unsigned kSafeLinkShift = 12;            // PROTECT_PTR, 2.32 on
 
 // struct malloc_state
 struct ArenaLayout {
   const char* versions;
-  uint32_t fastbins;       // offset; 0 where there are none
+  uint32_t fastbins;  // offset; 0 where there are none
   uint32_t fastbin_count;
   uint32_t top;
   uint32_t bins;
   uint32_t next;
-  uint32_t system_mem;     // max_system_mem follows it
+  uint32_t system_mem;  // max_system_mem follows it
   uint32_t size;
 };
 
@@ -48,8 +48,8 @@ inline constexpr std::array<uint32_t, 2> kHeapInfoSizes = {48, 32};  // 2.35 on,
 // struct malloc_par (mp_)
 struct ParametersLayout {
   const char* versions;
-  uint32_t arena_test;   // 8 on 64-bit
-  uint32_t n_mmaps;      // int; n_mmaps_max, an int, follows it
+  uint32_t arena_test;  // 8 on 64-bit
+  uint32_t n_mmaps;     // int; n_mmaps_max, an int, follows it
   uint32_t mmapped_mem;
   uint32_t sbrk_base;
   uint32_t size;
@@ -68,8 +68,8 @@ inline constexpr uint32_t kMmapsMax = 65536;  // DEFAULT_MMAP_MAX
 // struct tcache_perthread_struct
 struct TcacheLayout {
   const char* versions;
-  uint64_t chunk_size;     // of the chunk that holds it
-  uint32_t count_width;    // bytes per counter, at offset 0
+  uint64_t chunk_size;   // of the chunk that holds it
+  uint32_t count_width;  // bytes per counter, at offset 0
   uint32_t bins;
   uint32_t entries;        // offset of the heads
   bool counts_free_slots;  // 2.42: the counter holds the slots that are left

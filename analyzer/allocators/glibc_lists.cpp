@@ -69,8 +69,9 @@ bool plausible_tcache(const Image& image, Address user, const TcacheLayout& layo
   for (uint32_t bin = 0; bin < layout.bins; ++bin) {
     const uint64_t head = tcache_head(image, tcache, bin);
     const bool empty = tcache_length(image, tcache, bin, capacity) == 0;
-    const bool good = empty == (head == 0) &&
-                      (head == 0 || (head % kAlignment == 0 && !image.view(Address(head), 8).empty()));
+    const bool good =
+        empty == (head == 0) &&
+        (head == 0 || (head % kAlignment == 0 && !image.view(Address(head), 8).empty()));
     if (!good && ++odd > kMaxOddTcacheBins) return false;
   }
   return true;
@@ -173,8 +174,7 @@ bool is_filled_tcache(const Image& image, Address user, const TcacheLayout& layo
 
 ListResult read_tcache(const Image& image, const Tcache& tcache, bool safe_linking) {
   ListResult result;
-  const uint64_t capacity =
-      tcache.layout->counts_free_slots ? tcache_capacity(image, tcache) : 0;
+  const uint64_t capacity = tcache.layout->counts_free_slots ? tcache_capacity(image, tcache) : 0;
   for (uint32_t bin = 0; bin < tcache.layout->bins; ++bin) {
     const uint64_t length = tcache_length(image, tcache, bin, capacity);
     // One more than counted: a longer list must be seen to be longer.
@@ -215,9 +215,7 @@ bool uses_safe_linking(const Image& image, const std::vector<Tcache>& tcaches,
   };
   for (const Tcache& tcache : tcaches) {
     for (uint32_t bin = 0; bin < kTcacheSmallBins; ++bin) {
-      vote([&](bool safe) {
-        return follow_tcache_bin(image, tcache, bin, kMaxListLength, safe);
-      });
+      vote([&](bool safe) { return follow_tcache_bin(image, tcache, bin, kMaxListLength, safe); });
     }
   }
   for (const Arena& arena : arenas) {

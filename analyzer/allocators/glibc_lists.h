@@ -11,7 +11,7 @@
 namespace residue::glibc {
 
 struct Tcache {
-  Address user;  // user address of the chunk that holds the struct
+  Address user;      // user address of the chunk that holds the struct
   uint32_t tid = 0;  // 0 if no thread's TLS points to it
   const TcacheLayout* layout = nullptr;
 };
@@ -21,8 +21,8 @@ struct Tcache {
 std::vector<Tcache> find_tcaches(const Image& image);
 
 // Whether the chunk with this user address can be a tcache struct: every counter agrees with its
-// list's head, at least one list is not empty, and every list decodes to chunks of its size. For structs
-// that no thread's TLS leads to.
+// list's head, at least one list is not empty, and every list decodes to chunks of its size. For
+// structs that no thread's TLS leads to.
 bool is_filled_tcache(const Image& image, Address user, const TcacheLayout& layout,
                       bool safe_linking);
 
@@ -35,8 +35,8 @@ struct ListResult {
 ListResult read_tcache(const Image& image, const Tcache& tcache, bool safe_linking);
 ListResult read_fastbins(const Image& image, const Arena& arena, bool safe_linking);
 
-// Whether list links are mangled, decided by which reading makes more of the process's own lists end
-// properly. False without evidence.
+// Whether list links are mangled, decided by which reading makes more of the process's own lists
+// end properly. False without evidence.
 bool uses_safe_linking(const Image& image, const std::vector<Tcache>& tcaches,
                        const std::vector<Arena>& arenas);
 

@@ -1,11 +1,12 @@
-// Requests over the mmap threshold get a mapping of their own: header at its first byte, prev_size 0,
-// size a multiple of the page with only IS_MMAPPED set. The kernel merges neighbouring mappings, so
-// every page is tried, and a hit jumps over its own extent. Nothing lists these chunks; mp_.n_mmaps and
-// mp_.mmapped_mem say how many and how much there must be, and that decides `verified`.
+// Requests over the mmap threshold get a mapping of their own: header at its first byte, prev_size
+// 0, size a multiple of the page with only IS_MMAPPED set. The kernel merges neighbouring mappings,
+// so every page is tried, and a hit jumps over its own extent. Nothing lists these chunks;
+// mp_.n_mmaps and mp_.mmapped_mem say how many and how much there must be, and that decides
+// `verified`.
 //
-// memalign moves the header up to the aligned place and leaves the first one as it was. The real one
-// says in prev_size how far it was moved, so both are told apart by looking where an alignment can
-// have put it: 64 up to half a page behind the start, or before a page boundary.
+// memalign moves the header up to the aligned place and leaves the first one as it was. The real
+// one says in prev_size how far it was moved, so both are told apart by looking where an alignment
+// can have put it: 64 up to half a page behind the start, or before a page boundary.
 #include "analyzer/allocators/glibc_mmapped.h"
 
 #include <algorithm>
@@ -90,7 +91,8 @@ std::optional<Parameters> find_parameters(const Image& image, const Arena& main)
     for (const ParametersLayout& layout : kParametersLayouts) {
       for (uint64_t at = 0; at + layout.size <= region.bytes.size(); at += kWord) {
         const auto bytes = region.bytes.subspan(at);
-        // arena_test is 8 on 64-bit unless a tunable changed it; sbrk_base is where the heap starts.
+        // arena_test is 8 on 64-bit unless a tunable changed it; sbrk_base is where the heap
+        // starts.
         const bool test = load<uint64_t>(bytes.subspan(layout.arena_test)) == kArenaTest;
         const bool base = heap_start.value() != 0 &&
                           load<uint64_t>(bytes.subspan(layout.sbrk_base)) == heap_start.value();

@@ -1,10 +1,10 @@
 // From header to header.
 //
-// Chunks tile a stretch: each header gives the size, the size leads to the next header, and the next
-// header's PREV_INUSE bit says whether this chunk is in use. The walk is proved when it lands exactly
-// on top, or on the fenceposts at the end of an older heap. Where a header cannot be true, the walk
-// says so and looks ahead for the next place from which the chain runs to the end of the stretch: that skips memory that
-// somebody else took with sbrk, as well as a trampled header.
+// Chunks tile a stretch: each header gives the size, the size leads to the next header, and the
+// next header's PREV_INUSE bit says whether this chunk is in use. The walk is proved when it lands
+// exactly on top, or on the fenceposts at the end of an older heap. Where a header cannot be true,
+// the walk says so and looks ahead for the next place from which the chain runs to the end of the
+// stretch: that skips memory that somebody else took with sbrk, as well as a trampled header.
 //
 // Cost: one cache line per chunk, in order. Sizes are irregular, so the hardware's prefetcher gives
 // up and the loop prefetches a fixed distance ahead itself (three times faster on random sizes).
@@ -63,8 +63,8 @@ class StretchWalker {
     diagnostics_.add(Severity::kDamage, kStage, "address " + hex(base_ + at), bytes, why);
   }
 
-  // When brk moved under it, malloc closes the old run with fenceposts and counts the foreign bytes in
-  // system_mem: no damage. Anything else that is no header is.
+  // When brk moved under it, malloc closes the old run with fenceposts and counts the foreign bytes
+  // in system_mem: no damage. Anything else that is no header is.
   void skip(uint64_t from, uint64_t to) {
     if (from + kHeaderSize > bytes_.size()) return;
     const AddressRange gap{Address(base_ + from), ByteCount(to - from)};
@@ -77,9 +77,9 @@ class StretchWalker {
     lose(from, to - from, "no chunk header here; skipped to the next provable one");
   }
 
-  // The chain ends here as it should: at top, or at what closes an older heap (sysmalloc): a header of
-  // size 0 at the very end, and before it a fencepost, which is a remnant of the old top where that
-  // was too small to be freed.
+  // The chain ends here as it should: at top, or at what closes an older heap (sysmalloc): a header
+  // of size 0 at the very end, and before it a fencepost, which is a remnant of the old top where
+  // that was too small to be freed.
   bool is_end(uint64_t at) const {
     if (ends_in_top_) return at == top_;
     const uint64_t size = head(at) & ~kSizeFlags;
@@ -168,8 +168,8 @@ class StretchWalker {
     walked.starts.resize(((end - start) / kAlignment + 63) / 64);
     const uint64_t user = start + kHeaderSize;
     const uint64_t until = std::min<uint64_t>(end + kHeaderSize, bytes_.size());
-    walked.run.bytes = user < until ? bytes_.subspan(user, until - user)
-                                    : std::span<const std::byte>();
+    walked.run.bytes =
+        user < until ? bytes_.subspan(user, until - user) : std::span<const std::byte>();
     result_.runs.push_back(std::move(walked));
   }
 
@@ -185,8 +185,8 @@ class StretchWalker {
     return true;
   }
 
-  // The nearest place after `bad` from which the chain can be believed, or the end of the bytes. Chains
-  // from wrong places die within a few steps.
+  // The nearest place after `bad` from which the chain can be believed, or the end of the bytes.
+  // Chains from wrong places die within a few steps.
   uint64_t resynchronise(uint64_t bad) const {
     for (uint64_t from = bad + kAlignment; from + kHeaderSize <= bytes_.size();
          from += kAlignment) {

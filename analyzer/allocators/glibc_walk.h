@@ -13,8 +13,8 @@ struct StretchWalk {
   uint64_t free_bytes = 0;
   // User addresses of used-looking chunks of these sizes: candidates for forgotten tcache structs.
   std::vector<Address> tcache_sized;
-  // Memory inside the stretch that could not be read as chunks: damaged, or taken with sbrk by somebody
-  // other than malloc. It may hold pointers like any other memory.
+  // Memory inside the stretch that could not be read as chunks: damaged, or taken with sbrk by
+  // somebody other than malloc. It may hold pointers like any other memory.
   std::vector<AddressRange> skipped;
   std::vector<std::string> problems;
 };

@@ -46,8 +46,10 @@ std::string to_string(const Error& error);
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   bool has_value() const { return state_.index() == 0; }
   explicit operator bool() const { return has_value(); }
@@ -92,17 +94,17 @@ class [[nodiscard]] Result<void> {
 #define RESIDUE_CONCAT(a, b) RESIDUE_CONCAT_(a, b)
 
 // RESIDUE_TRY(expression): returns the error of a Result<...>, if there is one.
-#define RESIDUE_TRY(expression)                                              \
-  do {                                                                       \
-    if (auto residue_try = (expression); !residue_try) {                     \
-      return std::move(residue_try).error();                                 \
-    }                                                                        \
+#define RESIDUE_TRY(expression)                          \
+  do {                                                   \
+    if (auto residue_try = (expression); !residue_try) { \
+      return std::move(residue_try).error();             \
+    }                                                    \
   } while (false)
 
 // RESIDUE_ASSIGN(auto x, expression): binds the value, or returns the error.
-#define RESIDUE_ASSIGN(declaration, expression)                              \
+#define RESIDUE_ASSIGN(declaration, expression) \
   RESIDUE_ASSIGN_(RESIDUE_CONCAT(residue_result_, __LINE__), declaration, expression)
-#define RESIDUE_ASSIGN_(result, declaration, expression)                     \
-  auto result = (expression);                                                \
-  if (!result) return std::move(result).error();                             \
+#define RESIDUE_ASSIGN_(result, declaration, expression) \
+  auto result = (expression);                            \
+  if (!result) return std::move(result).error();         \
   declaration = std::move(result).value()

@@ -47,11 +47,11 @@ Result<Module> parse_module(const Image& image, Address start) {
       module.build_id = find_build_id(image.view(range.base, h.memory_size), header.order);
     }
     if (h.type != kSegmentLoad) continue;
-    module.segments.push_back({range,
-                               {(h.flags & kFlagRead) != 0, (h.flags & kFlagWrite) != 0,
-                                (h.flags & kFlagExecute) != 0},
-                               h.offset,
-                               h.file_size});
+    module.segments.push_back(
+        {range,
+         {(h.flags & kFlagRead) != 0, (h.flags & kFlagWrite) != 0, (h.flags & kFlagExecute) != 0},
+         h.offset,
+         h.file_size});
   }
   return module;
 }
@@ -65,7 +65,8 @@ const Segment* segment_of(const Module& module, Address a, uint64_t page) {
   return nullptr;
 }
 
-// Where the ELF header of a mapped file is not in the core, only the range of its mappings is known.
+// Where the ELF header of a mapped file is not in the core, only the range of its mappings is
+// known.
 Module module_without_header(const std::vector<MappedFileEntry>& files, size_t first) {
   Module module;
   Address end = files[first].range.end();
@@ -110,15 +111,16 @@ void find_modules(Image* image, const CoreNotes& notes, Diagnostics& diagnostics
         entry != notes.auxv.end() && file.range.contains(Address(entry->second));
     if (image->view(file.range.base, 1).empty() && (is_program || looks_like_library(file.path))) {
       diagnostics.add(Severity::kWarning, kStage, "address " + hex(file.range.base.value()), 0,
-                      file.path + ": its ELF header is not in the core, so neither its build-id nor "
-                                  "its segments are known");
+                      file.path +
+                          ": its ELF header is not in the core, so neither its build-id nor "
+                          "its segments are known");
       add(module_without_header(notes.files, i), file.path);
     }
   }
 }
 
-// Modules of a core without NT_FILE (kernels before 3.7): every dumped region that starts with an ELF
-// header, nameless. The vdso is one of them.
+// Modules of a core without NT_FILE (kernels before 3.7): every dumped region that starts with an
+// ELF header, nameless. The vdso is one of them.
 void find_modules_by_magic(Image* image, const CoreNotes& notes) {
   for (const Region& region : image->regions) {
     if (!has_magic(region.bytes)) continue;
@@ -200,23 +202,22 @@ void label_regions(Image* image) {
   }
 }
 
-// Backs absent read-only regions by the module's file. Writable segments are never filled: the process may have changed
-// them, and then the file tells lies.
+// Backs absent read-only regions by the module's file. Writable segments are never filled: the
+// process may have changed them, and then the file tells lies.
 void fill_from_files(Image* image, const CoreNotes& notes) {
   std::vector<Region> filled;
   filled.reserve(image->regions.size());
   for (Region& region : image->regions) {
-    const bool candidate = region.backing == Backing::kAbsent &&
-                           region.module != kNone<ModuleId> && !region.permissions.write &&
-                           region.kind != RegionKind::kModuleData;
+    const bool candidate = region.backing == Backing::kAbsent && region.module != kNone<ModuleId> &&
+                           !region.permissions.write && region.kind != RegionKind::kModuleData;
     if (!candidate || image->modules[region.module.value()].file.empty()) {
       filled.push_back(std::move(region));
       continue;
     }
     const auto file = image->modules[region.module.value()].file;
-    const auto entry = std::find_if(
-        notes.files.begin(), notes.files.end(),
-        [&](const MappedFileEntry& e) { return e.range.contains(region.range.base); });
+    const auto entry =
+        std::find_if(notes.files.begin(), notes.files.end(),
+                     [&](const MappedFileEntry& e) { return e.range.contains(region.range.base); });
     uint64_t there = 0;
     uint64_t offset = 0;
     if (entry != notes.files.end()) {
@@ -233,8 +234,7 @@ void fill_from_files(Image* image, const CoreNotes& notes) {
       filled.push_back(std::move(part));
     }
     if (there < region.range.size.value()) {
-      region.range = {region.range.base + ByteCount(there),
-                      region.range.size - ByteCount(there)};
+      region.range = {region.range.base + ByteCount(there), region.range.size - ByteCount(there)};
       filled.push_back(std::move(region));
     }
   }

@@ -10,8 +10,9 @@
 
 namespace residue::elf {
 
-// Regions for every PT_LOAD of the core, split where the dumped bytes end, and absent ones for mapped
-// files that have no PT_LOAD. `*complete` is cleared if the file ends before the bytes it announces.
+// Regions for every PT_LOAD of the core, split where the dumped bytes end, and absent ones for
+// mapped files that have no PT_LOAD. `*complete` is cleared if the file ends before the bytes it
+// announces.
 std::vector<Region> build_regions(std::span<const std::byte> file,
                                   const std::vector<ProgramHeader>& headers,
                                   const std::vector<MappedFileEntry>& files, bool* complete,

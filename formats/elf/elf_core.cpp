@@ -1,4 +1,5 @@
-// ELF cores of x86-64 Linux, as the kernel and gdb's gcore write them. See docs/formats/elf_core.md.
+// ELF cores of x86-64 Linux, as the kernel and gdb's gcore write them. See
+// docs/formats/elf_core.md.
 #include <algorithm>
 
 #include "formats/base/text.h"
@@ -24,8 +25,8 @@ Result<Header> read_core_header(std::span<const std::byte> bytes) {
       break;
     case kTypeExecutable:
     case kTypeShared:
-      return Error{ErrorCode::kUnsupported,
-                   "is an ELF program or shared library, not a core dump", FileOffset(16)};
+      return Error{ErrorCode::kUnsupported, "is an ELF program or shared library, not a core dump",
+                   FileOffset(16)};
     case kTypeRelocatable:
       return Error{ErrorCode::kUnsupported, "is an ELF object file, not a core dump",
                    FileOffset(16)};
@@ -102,8 +103,8 @@ Result<Image> read_elf_core(MappedFile file, const FileSearch& search, Diagnosti
   if (headers.missing > 0) {
     image.complete = false;
     diagnostics.add(Severity::kDamage, kStage, "file offset " + hex(bytes.size()), 0,
-                    "the file ends inside the program headers: " +
-                        std::to_string(headers.missing) + " segments are unknown");
+                    "the file ends inside the program headers: " + std::to_string(headers.missing) +
+                        " segments are unknown");
   }
   CoreNotes notes = collect_notes(bytes, header, headers, diagnostics);
   if (notes.threads.empty()) {

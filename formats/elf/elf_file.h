@@ -1,5 +1,5 @@
-// Reading of ELF headers, program headers and section headers of either class and byte order, from a
-// file or from a module's pages in a dump. Everything is checked; nothing is kept.
+// Reading of ELF headers, program headers and section headers of either class and byte order, from
+// a file or from a module's pages in a dump. Everything is checked; nothing is kept.
 #pragma once
 
 #include <cstddef>

@@ -38,8 +38,8 @@ inline constexpr uint64_t kAuxPhdr = 3, kAuxPagesize = 6, kAuxBase = 7, kAuxEntr
 inline constexpr uint64_t kAuxExecfn = 31, kAuxSysinfoEhdr = 33;
 
 // Dynamic section tags.
-inline constexpr uint64_t kDynNull = 0, kDynHash = 4, kDynStrtab = 5, kDynSymtab = 6, kDynStrsz = 10,
-                          kDynSyment = 11, kDynDebug = 21, kDynGnuHash = 0x6ffffef5;
+inline constexpr uint64_t kDynNull = 0, kDynHash = 4, kDynStrtab = 5, kDynSymtab = 6,
+                          kDynStrsz = 10, kDynSyment = 11, kDynDebug = 21, kDynGnuHash = 0x6ffffef5;
 
 // Symbol types (low 4 bits of st_info) and special section indexes.
 inline constexpr uint8_t kSymbolObject = 1, kSymbolFunction = 2, kSymbolCommon = 5, kSymbolTls = 6;
@@ -58,8 +58,9 @@ inline constexpr size_t kSiginfoCode = 8, kSiginfoAddress = 16;
 
 // struct user_regs_struct of x86-64 Linux, in its order (arch/x86/include/asm/user_64.h).
 inline constexpr const char* kRegistersX86_64[] = {
-    "r15", "r14", "r13", "r12",      "rbp", "rbx", "r11",    "r10", "r9", "r8",      "rax",     "rcx", "rdx", "rsi",
-    "rdi", "orig_rax", "rip", "cs", "eflags", "rsp", "ss", "fs_base", "gs_base", "ds", "es", "fs",  "gs"};
+    "r15",    "r14", "r13", "r12",     "rbp",     "rbx", "r11",      "r10", "r9",
+    "r8",     "rax", "rcx", "rdx",     "rsi",     "rdi", "orig_rax", "rip", "cs",
+    "eflags", "rsp", "ss",  "fs_base", "gs_base", "ds",  "es",       "fs",  "gs"};
 inline constexpr size_t kRegisterRip = 16, kRegisterRsp = 19, kRegisterFsBase = 21;
 
 }  // namespace residue::elf

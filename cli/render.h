@@ -1,0 +1,42 @@
+// Renderer: rows as text, in the four formats of --format.
+//
+// table: aligned columns, numbers to the right, long texts cut; the first rows are held back to
+// find
+//   the widths, later ones keep them, so that a result of any length needs bounded memory.
+// json:  an array of objects. csv: RFC 4180 with plain newlines. tsv: \t, \n, \r and \\ escaped.
+// Columns that hold addresses (by name) are hexadecimal in table and json. Texts come from dumps:
+// tables show no control characters, json is valid UTF-8 whatever they contain.
+//
+// Does not own the stream. Rows are refused (row() returns false) once it fails.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "db/row_sink.h"
+
+namespace residue {
+
+enum class OutputFormat { kTable, kJson, kCsv, kTsv };
+
+// "table", "json", "csv" or "tsv".
+std::optional<OutputFormat> parse_output_format(std::string_view name);
+
+class Renderer final : public RowSink {
+ public:
+  Renderer(std::ostream& out, OutputFormat format);
+  ~Renderer() override;
+
+  void begin(std::span<const std::string> columns) override;
+  bool row(std::span<const Cell> cells) override;
+  void end() override;
+
+ private:
+  std::unique_ptr<RowSink> format_;
+};
+
+}  // namespace residue

@@ -1,0 +1,204 @@
+#include "db/database.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <utility>
+
+#include "db/chunk_vtab.h"
+#include "db/database_file.h"
+#include "db/schema.h"
+#include "db/statement.h"
+
+namespace residue {
+
+struct Database::State {
+  std::string path;
+  sqlite3* db = nullptr;
+  bool writable = false;
+  bool memory = false;
+  bool created = false;  // by us, and nothing stored yet
+  LiveSnapshots live;
+
+  ~State();
+};
+
+namespace {
+
+Result<int64_t> pragma_value(sqlite3* db, const char* sql) {
+  RESIDUE_ASSIGN(Statement statement, Statement::prepare(db, sql));
+  RESIDUE_ASSIGN(const bool row, statement.step());
+  return row ? statement.integer(0) : 0;
+}
+
+Result<void> connect(sqlite3** db, const std::string& name, int flags,
+                     const DatabaseOptions& options) {
+  sqlite3_close(std::exchange(*db, nullptr));
+  const int rc = sqlite3_open_v2(name.c_str(), db, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+  if (*db == nullptr) return Error{ErrorCode::kInternal, "out of memory", {}};
+  sqlite3_extended_result_codes(*db, 1);
+  if (rc != SQLITE_OK) return sqlite_error(*db, rc);
+  sqlite3_busy_timeout(*db, options.busy_timeout_ms);
+  // The file may come from anywhere: nothing in its schema may run code or damage the schema.
+  sqlite3_db_config(*db, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_db_config(*db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  return {};
+}
+
+// Reads something, which makes SQLite open the file in earnest (sqlite3_open_v2 does not).
+Result<void> check_identity(sqlite3* db) {
+  RESIDUE_ASSIGN(const int64_t application, pragma_value(db, "PRAGMA application_id"));
+  if (application != kApplicationId) {
+    return Error{ErrorCode::kUnsupported, "not a database of residue's", {}};
+  }
+  RESIDUE_ASSIGN(const int64_t version, pragma_value(db, "PRAGMA user_version"));
+  RESIDUE_TRY(check_schema_version(version));
+  RESIDUE_ASSIGN(const int64_t tables,
+                 pragma_value(db,
+                              "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND "
+                              "name IN ('snapshot', 'usage', 'chunk_block')"));
+  if (tables != 3) return Error{ErrorCode::kCorrupt, "damaged: tables are missing", {}};
+  RESIDUE_ASSIGN(
+      const int64_t chunk,
+      pragma_value(db, "SELECT count(*) FROM sqlite_schema WHERE lower(name) = 'chunk'"));
+  if (chunk != 0) {
+    return Error{ErrorCode::kCorrupt, "damaged: its own 'chunk' hides the table of chunks", {}};
+  }
+  return {};
+}
+
+// Fills an empty database. Another process may do the same at this moment: whoever gets the lock
+// second finds the work done.
+Result<void> create_schema(sqlite3* db) {
+  RESIDUE_ASSIGN(Transaction transaction, Transaction::begin(db));
+  RESIDUE_ASSIGN(const int64_t objects, pragma_value(db, "SELECT count(*) FROM sqlite_schema"));
+  if (objects == 0) {
+    const std::string mark = "PRAGMA application_id = " + std::to_string(kApplicationId) +
+                             "; PRAGMA user_version = " + std::to_string(kSchemaVersion);
+    RESIDUE_TRY(run_sql(db, mark.c_str()));
+    RESIDUE_TRY(run_sql(db, kSchemaSql));
+  }
+  return transaction.commit();
+}
+
+// Errors are ignored: without a write-ahead log everything works, only with less concurrency.
+void try_write_ahead_log(sqlite3* db, const DatabaseOptions& options) {
+  sqlite3_busy_timeout(db, 0);
+  sqlite3_exec(db, "PRAGMA journal_mode = WAL", nullptr, nullptr, nullptr);
+  sqlite3_busy_timeout(db, options.busy_timeout_ms);
+}
+
+// True if the connection now uses a rollback journal, which only the last connection can bring
+// about.
+bool leave_write_ahead_log(sqlite3* db) {
+  const auto mode = Statement::prepare(db, "PRAGMA journal_mode = DELETE");
+  return mode && sqlite3_step(mode->get()) == SQLITE_ROW && mode->text(0) == "delete";
+}
+
+// Removes a file that we created for nothing, unless others have it open by now. A writer that
+// opens it in this very moment notices that its file is gone (SQLITE_READONLY_DBMOVED).
+void remove_unused(sqlite3* db, const std::string& path) {
+  sqlite3_busy_timeout(db, 0);
+  std::error_code missing;
+  const auto size = std::filesystem::file_size(path, missing);
+  if (missing || (size != 0 && !leave_write_ahead_log(db))) return;
+  const auto transaction = Transaction::begin(db);
+  if (!transaction) return;
+  const auto objects = pragma_value(db, "SELECT count(*) FROM sqlite_schema");
+  if (!objects) return;
+  if (*objects != 0) {
+    const auto rows = pragma_value(db, "SELECT count(*) FROM snapshot");
+    if (!rows || *rows != 0) return;
+  }
+  ::unlink(path.c_str());
+}
+
+}  // namespace
+
+Database::State::~State() {
+  if (created && db != nullptr) remove_unused(db, path);
+  sqlite3_close_v2(db);
+}
+
+Result<void> Database::open_reader(State& state, const DatabaseOptions& options, bool wal) {
+  // With a write-ahead log a reader has to write to the log's index; opened read-only it would
+  // leave that file behind. query_only keeps such a connection from changing the database.
+  const std::filesystem::path directory = std::filesystem::absolute(state.path).parent_path();
+  const bool may_write =
+      wal && ::access(state.path.c_str(), W_OK) == 0 && ::access(directory.c_str(), W_OK) == 0;
+  const int flags = may_write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+  Result<void> opened = connect(&state.db, sqlite_name(state.path), flags, options);
+  if (opened) opened = check_identity(state.db);
+  if (!opened && opened.error().code == ErrorCode::kIo && wal &&
+      companion_size(state.path, "-wal") == 0) {
+    // A directory in which the log's index cannot be made. Nobody writes there, so that reading
+    // without locks is safe.
+    opened = connect(&state.db, immutable_uri(state.path), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI,
+                     options);
+    if (opened) opened = check_identity(state.db);
+  }
+  RESIDUE_TRY(std::move(opened));
+  return run_sql(state.db, "PRAGMA query_only = 1");
+}
+
+Result<void> Database::open_writer(State& state, const DatabaseOptions& options, bool missing) {
+  const std::string name = state.memory ? state.path : sqlite_name(state.path);
+  RESIDUE_TRY(connect(&state.db, name, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, options));
+  if (sqlite3_db_readonly(state.db, "main") == 1) {
+    return Error{ErrorCode::kIo, "the file is read-only", {}};
+  }
+  RESIDUE_ASSIGN(const int64_t objects,
+                 pragma_value(state.db, "SELECT count(*) FROM sqlite_schema"));
+  state.created = missing && objects == 0;
+  if (objects == 0) {
+    RESIDUE_TRY(create_schema(state.db));
+    try_write_ahead_log(state.db, options);
+  }
+  return check_identity(state.db);
+}
+
+Result<Database> Database::open(const std::string& path, Mode mode,
+                                const DatabaseOptions& options) {
+  auto state = std::make_unique<State>();
+  state->path = path;
+  state->writable = mode == Mode::kWrite;
+  state->memory = path == ":memory:";
+  FileIdentity identity;
+  if (!state->memory) {
+    auto identified = identify_file(path);
+    if (!identified) return std::move(identified).error().in(path);
+    identity = *identified;
+  }
+  Result<void> opened;
+  if (mode == Mode::kWrite) {
+    opened = open_writer(*state, options, identity.kind == FileKind::kMissing && !state->memory);
+  } else if (identity.kind == FileKind::kDatabase) {
+    opened = open_reader(*state, options, identity.wal);
+  } else if (identity.kind == FileKind::kMissing) {
+    opened = Error{ErrorCode::kNotFound, "no such file", {}};
+  } else if (identity.kind == FileKind::kUnfinished) {
+    opened = Error{ErrorCode::kUnsupported,
+                   "a database whose creation was interrupted; the next import repairs it",
+                   {}};
+  } else {
+    opened = Error{ErrorCode::kUnsupported, "an empty file, not a database", {}};
+  }
+  if (opened) opened = register_chunk_table(state->db, &state->live);
+  if (!opened) return std::move(opened).error().in(path);
+  return Database(std::move(state));
+}
+
+Database::Database(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Database::Database(Database&&) noexcept = default;
+Database& Database::operator=(Database&&) noexcept = default;
+Database::~Database() = default;
+
+sqlite3* Database::handle() const { return state_->db; }
+const std::string& Database::path() const { return state_->path; }
+bool Database::writable() const { return state_->writable; }
+void Database::keep() { state_->created = false; }
+void Database::add_live(int64_t id, const Snapshot& snapshot) {
+  state_->live.push_back({id, &snapshot});
+}
+
+}  // namespace residue

@@ -1,0 +1,36 @@
+// Puts snapshots into a database.
+//
+// store() is all or nothing: one transaction, rolled back on any error, so that what was in the
+// database stays as it was, also when the disk is full or the process is killed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "analyzer/snapshot.h"
+#include "db/database.h"
+#include "formats/base/result.h"
+
+namespace residue {
+
+struct StoreOptions {
+  std::string tool_version;
+};
+
+struct StoreOutcome {
+  int64_t id = 0;              // snapshot.id
+  bool already_there = false;  // the same dump was stored before; nothing was written
+};
+
+// A dump is the same if its path, size, time and process id are. Fails with kUsage if the label
+// belongs to another snapshot, kIo (disk full, locked, read-only), kInternal (the snapshot
+// contradicts itself). Errors name the database.
+Result<StoreOutcome> store(Database& database, const Snapshot& snapshot,
+                           const StoreOptions& options = {});
+
+// Shows a snapshot in a ":memory:" database without compressing its chunks: they are read from
+// `snapshot`, which must outlive the database. Returns its id.
+Result<int64_t> attach_live(Database& database, const Snapshot& snapshot,
+                            const StoreOptions& options = {});
+
+}  // namespace residue

@@ -1,0 +1,128 @@
+#include "db/store_rows.h"
+
+#include <optional>
+#include <string>
+
+#include "db/statement.h"
+
+namespace residue {
+namespace {
+
+// Runs `row(statement, index, item)` for each item: the loop that all tables share.
+template <typename Items, typename Row>
+Result<void> each(sqlite3* db, const char* sql, const Items& items, Row&& row) {
+  RESIDUE_ASSIGN(Statement statement, Statement::prepare(db, sql));
+  size_t index = 0;
+  for (const auto& item : items) RESIDUE_TRY(row(statement, index++, item));
+  return {};
+}
+
+Result<void> store_process_image(sqlite3* db, int64_t id, const Snapshot& s) {
+  RESIDUE_TRY(each(db,
+                   "INSERT INTO module (snapshot, id, name, path, build_id, base, size, symbols) "
+                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                   s.modules, [id](Statement& insert, size_t i, const ModuleRow& m) {
+                     return insert.run(id, i, m.name, m.path, m.build_id, m.base, m.size,
+                                       m.symbols);
+                   }));
+  RESIDUE_TRY(each(db,
+                   "INSERT INTO region (snapshot, id, start, size, perms, kind, name, in_dump) "
+                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                   s.regions, [id](Statement& insert, size_t i, const RegionRow& r) {
+                     return insert.run(id, i, r.start, r.size, r.perms, r.kind, r.name, r.in_dump);
+                   }));
+  return each(
+      db,
+      "INSERT INTO thread (snapshot, id, tid, name, crashed, signal, reason, fault_address) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      s.threads, [id](Statement& insert, size_t i, const ThreadRow& t) {
+        return insert.run(id, i, t.tid, t.name, t.crashed, t.signal, t.reason, t.fault_address);
+      });
+}
+
+Result<void> store_heaps(sqlite3* db, int64_t id, const Snapshot& s) {
+  return each(
+      db,
+      "INSERT INTO heap (snapshot, id, allocator, version, name, address, used_count, used_bytes, "
+      "free_count, free_bytes, cached_count, cached_bytes, mapped_bytes, overhead_bytes, uordblks, "
+      "fordblks, verified, problem) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      s.heaps, [id](Statement& insert, size_t i, const HeapRow& h) {
+        return insert.run(id, i, h.allocator, h.version, h.name, h.address, h.used_count,
+                          h.used_bytes, h.free_count, h.free_bytes, h.cached_count, h.cached_bytes,
+                          h.mapped_bytes, h.overhead_bytes, h.uordblks, h.fordblks, h.verified,
+                          h.problem);
+      });
+}
+
+Result<void> store_findings(sqlite3* db, int64_t id, const Snapshot& s) {
+  RESIDUE_TRY(each(db,
+                   "INSERT INTO type (snapshot, id, name, module, origin, confidence) "
+                   "VALUES (?, ?, ?, ?, ?, ?)",
+                   s.types, [id](Statement& insert, size_t i, const TypeRow& t) {
+                     return insert.run(id, i, t.name, t.module, t.origin, t.confidence);
+                   }));
+  RESIDUE_TRY(each(db,
+                   "INSERT INTO owner (snapshot, id, kind, name, module, thread) "
+                   "VALUES (?, ?, ?, ?, ?, ?)",
+                   s.owners, [id](Statement& insert, size_t i, const OwnerRow& o) {
+                     const auto thread = o.thread == 0 ? std::nullopt : std::optional(o.thread);
+                     return insert.run(id, i, o.kind, o.name, o.module, thread);
+                   }));
+  return each(db,
+              "INSERT INTO cluster (snapshot, id, head, count, chunks, bytes, shape, type, module, "
+              "verdict, "
+              "evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+              s.clusters, [id](Statement& insert, size_t i, const ClusterRow& c) {
+                return insert.run(id, i, c.head, c.count, c.chunks, c.bytes, c.shape, c.type,
+                                  c.module, c.verdict, c.evidence);
+              });
+}
+
+Result<void> store_sums(sqlite3* db, int64_t id, const Snapshot& s) {
+  // Two types of one name (of two modules) are one key: their numbers add up.
+  RESIDUE_TRY(
+      each(db,
+           "INSERT INTO usage (snapshot, dimension, key, used_count, used_bytes, leaked_count, "
+           "leaked_bytes) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+           "used_count = used_count + excluded.used_count, "
+           "used_bytes = used_bytes + excluded.used_bytes, "
+           "leaked_count = leaked_count + excluded.leaked_count, "
+           "leaked_bytes = leaked_bytes + excluded.leaked_bytes",
+           s.usage, [id](Statement& insert, size_t, const UsageRow& u) {
+             return insert.run(id, KeptText{u.dimension}, KeptText{u.key}, u.used_count,
+                               u.used_bytes, u.leaked_count, u.leaked_bytes);
+           }));
+  return each(db,
+              "INSERT INTO account (snapshot, id, category, bytes, in_dump) VALUES (?, ?, ?, ?, ?)",
+              s.account, [id](Statement& insert, size_t i, const AccountRow& a) {
+                return insert.run(id, i, a.category, a.bytes, a.in_dump);
+              });
+}
+
+Result<void> store_diagnostics(sqlite3* db, int64_t id, const Diagnostics& diagnostics) {
+  std::vector<Diagnostic> items = diagnostics.items();
+  if (diagnostics.dropped() != 0) {
+    items.push_back({Severity::kNote, "diagnostics", "", 0,
+                     std::to_string(diagnostics.dropped()) +
+                         " more messages like the ones above were not kept"});
+  }
+  return each(db,
+              "INSERT INTO diagnostic (snapshot, id, severity, stage, place, bytes, message) "
+              "VALUES (?, ?, ?, ?, ?, ?, ?)",
+              items, [id](Statement& insert, size_t i, const Diagnostic& d) {
+                return insert.run(id, i, std::string_view(to_string(d.severity)), d.stage, d.place,
+                                  d.bytes, d.message);
+              });
+}
+
+}  // namespace
+
+Result<void> store_rows(sqlite3* db, int64_t snapshot_id, const Snapshot& snapshot) {
+  RESIDUE_TRY(store_process_image(db, snapshot_id, snapshot));
+  RESIDUE_TRY(store_heaps(db, snapshot_id, snapshot));
+  RESIDUE_TRY(store_findings(db, snapshot_id, snapshot));
+  RESIDUE_TRY(store_sums(db, snapshot_id, snapshot));
+  return store_diagnostics(db, snapshot_id, snapshot.diagnostics);
+}
+
+}  // namespace residue
