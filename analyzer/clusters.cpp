@@ -19,6 +19,8 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "analyzer/components.h"
+
 namespace residue {
 namespace {
 
@@ -216,7 +218,8 @@ class ClusterFinder {
     return is_typed(id) ? type_rank_[chunks_.type[id]] : types_.size();
   }
 
-  std::vector<uint32_t> cycle_heads(const std::vector<uint32_t>& rest);
+  Digraph subgraph(const std::vector<uint32_t>& rest) const;
+  std::vector<uint32_t> cycle_heads(const std::vector<uint32_t>& rest) const;
 
   std::vector<ClusterRow> fold() {
     std::vector<uint32_t> order(rows_.size());
@@ -248,79 +251,38 @@ class ClusterFinder {
   uint32_t other_ = ChunkTable::kNoCluster;
 };
 
-// Strongly connected components among the free chunks of `rest` (sorted), Tarjan's algorithm with
-// an explicit stack: leaked lists are long. Returns one head per component that no other one
-// enters.
-std::vector<uint32_t> ClusterFinder::cycle_heads(const std::vector<uint32_t>& rest) {
-  constexpr uint32_t kUnseen = ~uint32_t{0};
-  const auto dense = [&rest](uint32_t id) {
-    return static_cast<uint32_t>(std::lower_bound(rest.begin(), rest.end(), id) - rest.begin());
-  };
-  const auto n = static_cast<uint32_t>(rest.size());
-  std::vector<uint32_t> index(n, kUnseen);
-  std::vector<uint32_t> low(n);
-  std::vector<uint32_t> component(n, kUnseen);
-  std::vector<uint32_t> stack;
-  struct Frame {
-    uint32_t node;
-    size_t next_edge;
-  };
-  std::vector<Frame> frames;
-  uint32_t next_index = 0;
-  uint32_t components = 0;
-  const auto enter = [&](uint32_t node) {
-    index[node] = low[node] = next_index++;
-    stack.push_back(node);
-    frames.push_back({node, 0});
-  };
-  const auto member = [&](Edge edge, uint32_t* node) {
-    const uint32_t id = edge.target().value();
-    if (!is_dead(id) || !is_free(id)) return false;
-    *node = dense(id);
-    return true;
-  };
-  for (uint32_t root = 0; root < n; ++root) {
-    if (index[root] != kUnseen) continue;
-    enter(root);
-    while (!frames.empty()) {
-      const uint32_t node = frames.back().node;
-      const auto edges = graph_.edges(ChunkId(rest[node]));
-      if (frames.back().next_edge < edges.size()) {
-        uint32_t target = 0;
-        if (!member(edges[frames.back().next_edge++], &target)) continue;
-        if (index[target] == kUnseen) {
-          enter(target);
-        } else if (component[target] == kUnseen) {
-          low[node] = std::min(low[node], index[target]);
-        }
-        continue;
-      }
-      frames.pop_back();
-      if (!frames.empty()) low[frames.back().node] = std::min(low[frames.back().node], low[node]);
-      if (low[node] != index[node]) continue;
-      uint32_t popped = 0;
-      do {
-        popped = stack.back();
-        stack.pop_back();
-        component[popped] = components;
-      } while (popped != node);
-      ++components;
+// References among the chunks of `rest` (sorted), as a graph of its own.
+Digraph ClusterFinder::subgraph(const std::vector<uint32_t>& rest) const {
+  Digraph graph;
+  for (const uint32_t source : rest) {
+    for (const Edge edge : graph_.edges(ChunkId(source))) {
+      const auto it = std::lower_bound(rest.begin(), rest.end(), edge.target().value());
+      if (it == rest.end() || *it != edge.target().value()) continue;
+      graph.target.push_back(static_cast<uint32_t>(it - rest.begin()));
     }
+    graph.offset.push_back(static_cast<uint32_t>(graph.target.size()));
   }
-  std::vector<bool> entered(components);
-  std::vector<uint32_t> head(components, kUnseen);
-  for (uint32_t node = 0; node < n; ++node) {
-    uint32_t& best = head[component[node]];
-    if (best == kUnseen || head_rank(rest[node]) < head_rank(rest[best])) best = node;
-    for (const Edge edge : graph_.edges(ChunkId(rest[node]))) {
-      uint32_t target = 0;
-      if (member(edge, &target) && component[target] != component[node]) {
-        entered[component[target]] = true;
-      }
+  return graph;
+}
+
+// One head for each component of `rest` (sorted) that no other one enters.
+std::vector<uint32_t> ClusterFinder::cycle_heads(const std::vector<uint32_t>& rest) const {
+  constexpr uint32_t kNobody = ~uint32_t{0};
+  const Digraph graph = subgraph(rest);
+  const Components components = strongly_connected(graph);
+  std::vector<bool> entered(components.count);
+  std::vector<uint32_t> head(components.count, kNobody);
+  for (uint32_t node = 0; node < graph.size(); ++node) {
+    const uint32_t component = components.of_node[node];
+    uint32_t& best = head[component];
+    if (best == kNobody || head_rank(rest[node]) < head_rank(rest[best])) best = node;
+    for (uint32_t e = graph.offset[node]; e < graph.offset[node + 1]; ++e) {
+      const uint32_t other = components.of_node[graph.target[e]];
+      if (other != component) entered[other] = true;
     }
   }
   std::vector<uint32_t> heads;
-  for (uint32_t c = 0; c < components; ++c) {
+  for (uint32_t c = 0; c < components.count; ++c) {
     if (!entered[c]) heads.push_back(rest[head[c]]);
   }
   return heads;

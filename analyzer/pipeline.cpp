@@ -80,13 +80,13 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   // Who points to whom; types on the way, because the chunk's first bytes are in the cache then.
   stage("reading references");
   TypeFinder types(image, &symbols);
-  ReferenceGraph graph = build_references(image, heaps, &types, &heaps.chunks.type);
+  ReferenceGraph graph = build_references(heaps, &types, &heaps.chunks.type);
 
   // What is alive, and through whom.
   stage("marking what is reachable");
   Roots roots = find_roots(image, heaps.claimed);
   ChunkTable chunks = std::move(heaps.chunks);
-  EdgeFinder finder(image, chunks.map, &types);
+  EdgeFinder finder(chunks.map, &types);
   OwnerTable owners(image, &symbols);
   const std::vector<ChunkId> loader = find_loader_chunks(image, chunks.map);
   ReachTrace trace;

@@ -34,8 +34,7 @@ uint64_t word_at(std::span<const std::byte> bytes, uint64_t at) {
 
 }  // namespace
 
-EdgeFinder::EdgeFinder(const Image& image, const ChunkMap& map, TypeFinder* types)
-    : image_(image), map_(map), types_(types) {
+EdgeFinder::EdgeFinder(const ChunkMap& map, TypeFinder* types) : map_(map), types_(types) {
   if (map.runs().empty()) return;
   low_ = map.runs().front().begin.value();
   span_ = map.runs().back().end.value() - low_;
@@ -72,12 +71,8 @@ namespace {
 
 class Extractor {
  public:
-  Extractor(const Image& image, const Heaps& heaps, TypeFinder* types,
-            std::vector<uint32_t>* type_column)
-      : heaps_(heaps),
-        types_(types),
-        type_column_(type_column),
-        finder_(image, heaps.chunks.map, types) {}
+  Extractor(const Heaps& heaps, TypeFinder* types, std::vector<uint32_t>* type_column)
+      : heaps_(heaps), types_(types), type_column_(type_column), finder_(heaps.chunks.map, types) {}
 
   ReferenceGraph run() {
     const ChunkMap& map = heaps_.chunks.map;
@@ -155,9 +150,9 @@ class Extractor {
 
 }  // namespace
 
-ReferenceGraph build_references(const Image& image, const Heaps& heaps, TypeFinder* types,
+ReferenceGraph build_references(const Heaps& heaps, TypeFinder* types,
                                 std::vector<uint32_t>* type_column) {
-  return Extractor(image, heaps, types, type_column).run();
+  return Extractor(heaps, types, type_column).run();
 }
 
 }  // namespace residue

@@ -29,7 +29,8 @@ class Edge {
 // Turns words into edges.
 class EdgeFinder {
  public:
-  EdgeFinder(const Image& image, const ChunkMap& map, TypeFinder* types);
+  // REQUIRES: both outlive this.
+  EdgeFinder(const ChunkMap& map, TypeFinder* types);
 
   // Whether a word points into some chunk; the edge goes to `*edge`.
   bool find(uint64_t word, Edge* edge) {
@@ -41,7 +42,6 @@ class EdgeFinder {
   bool resolve(uint64_t word, Edge* edge);
   bool is_proper_interior(uint64_t word, uint64_t start, const Run& run, ChunkId id);
 
-  const Image& image_;
   const ChunkMap& map_;
   TypeFinder* types_;
   uint64_t low_ = 0;
@@ -68,7 +68,7 @@ struct ReferenceGraph {
 
 // One pass over all heaps in address order: fills chunks->type on the way, while the chunk is in
 // the processor's cache.
-ReferenceGraph build_references(const Image& image, const Heaps& heaps, TypeFinder* types,
+ReferenceGraph build_references(const Heaps& heaps, TypeFinder* types,
                                 std::vector<uint32_t>* type_column);
 
 }  // namespace residue

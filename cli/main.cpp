@@ -20,9 +20,7 @@ int exit_code(const Error& error) {
     case ErrorCode::kCorrupt:
     case ErrorCode::kUnsupported:
     case ErrorCode::kNotMapped:
-      return kExitInput;
     case ErrorCode::kIo:
-      // The contract has no code of its own for what the operating system refuses.
       return kExitInput;
     case ErrorCode::kInternal:
       break;

@@ -139,8 +139,9 @@ Result<void> check_arguments(const Options& options, const po::variables_map& va
     const bool allowed =
         std::find(command->options.begin(), command->options.end(), name) != command->options.end();
     if (values.count(name) != 0 && !allowed) {
-      return Error{
-          ErrorCode::kUsage, "'" + options.command + "' has no option --" + name + usage, {}};
+      std::string message = options.command;
+      message.append(" has no option --").append(name).append(usage);
+      return Error{ErrorCode::kUsage, std::move(message), {}};
     }
   }
   if (!options.label.empty() && options.arguments.size() > 1) {
@@ -222,8 +223,10 @@ Result<std::string> help_text(const std::string& topic) {
   if (topic.empty()) {
     out = "residue: what a process left behind, and what of it leaked\n\nUsage:\n";
     for (const Command& command : commands()) {
-      const std::string call = std::string("  residue ") + command.name + " " + command.usage;
-      out += call + "\n      " + command.summary + "\n";
+      for (const char* part :
+           {"  residue ", command.name, " ", command.usage, "\n      ", command.summary, "\n"}) {
+        out += part;
+      }
     }
     out += "  residue help COMMAND\n      more about one command\n\n";
     out +=

@@ -18,9 +18,10 @@ std::vector<std::string> FileSearch::module_candidates(const std::string& path,
   std::vector<std::string> paths;
   if (is_executable && !executable.empty()) paths.push_back(executable);
   for (const std::string& dir : symbols) {
+    const std::string below = dir + "/";
     if (!path.empty()) {
-      paths.push_back(dir + (path.front() == '/' ? "" : "/") + path);
-      paths.push_back(dir + "/" + std::string(base_name(path)));
+      paths.push_back(below + path);  // a recorded path begins with a slash; two do no harm
+      paths.push_back(below + std::string(base_name(path)));
     }
     if (build_id.size() > 2) paths.push_back(dir + build_id_path(build_id));
   }

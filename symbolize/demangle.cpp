@@ -9,7 +9,7 @@ namespace residue {
 namespace {
 
 // Names come from dumps: longer ones are not worth the demangler's time and stack.
-constexpr size_t kMaxName = 16 * 1024;
+constexpr size_t kMaxName = 16384;
 
 std::optional<std::string> demangle(const std::string& name) {
   if (name.size() > kMaxName) return std::nullopt;

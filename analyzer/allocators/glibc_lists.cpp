@@ -11,7 +11,7 @@ namespace {
 
 // Static TLS below the thread pointer that is searched for the tcache pointer. glibc's static TLS
 // surplus is 1664 bytes and libraries loaded at start-up come before it.
-constexpr uint64_t kTlsWindow = 16 * 1024;
+constexpr uint64_t kTlsWindow = 16384;
 constexpr uint64_t kMaxListLength = 1 << 24;
 constexpr uint32_t kMaxOddTcacheBins = 1;  // a thread may have been stopped inside malloc
 

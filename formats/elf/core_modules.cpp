@@ -10,7 +10,7 @@ namespace {
 
 constexpr const char* kStage = "elf-core";
 // Program headers lie in the first page as a rule; this bounds what a damaged header can ask for.
-constexpr uint64_t kHeaderBytes = 64 * 1024;
+constexpr uint64_t kHeaderBytes = 65536;
 
 uint64_t page_down(uint64_t a, uint64_t page) { return a & ~(page - 1); }
 uint64_t page_up(uint64_t a, uint64_t page) { return (a + page - 1) & ~(page - 1); }

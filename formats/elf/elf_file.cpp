@@ -196,7 +196,7 @@ std::string file_build_id(std::span<const std::byte> file) {
   for (const ProgramHeader& segment : segments->items) {
     if (segment.type != kSegmentNote || segment.offset > file.size()) continue;
     const auto size = std::min<uint64_t>(segment.file_size, file.size() - segment.offset);
-    const std::string id = find_build_id(file.subspan(segment.offset, size), header->order);
+    std::string id = find_build_id(file.subspan(segment.offset, size), header->order);
     if (!id.empty()) return id;
   }
   return {};
