@@ -36,8 +36,9 @@ uint64_t mix(uint64_t x) {
 
 class ClusterFinder {
  public:
-  ClusterFinder(const ReferenceGraph& graph, const std::vector<TypeRow>& types, ChunkTable* chunks)
-      : graph_(graph), types_(types), chunks_(*chunks) {}
+  ClusterFinder(const ReferenceGraph& graph, const std::vector<TypeRow>& types,
+                const std::string& caveat, ChunkTable* chunks)
+      : graph_(graph), types_(types), caveat_(caveat), chunks_(*chunks) {}
 
   std::vector<ClusterRow> find() {
     chunks_.cluster.assign(chunks_.reach.size(), ChunkTable::kNoCluster);
@@ -175,6 +176,7 @@ class ClusterFinder {
       row.type = type.name;
       row.module = type.module;
     }
+    if (!caveat_.empty()) row.evidence += "; " + caveat_;
     row.shape = shape_text(head);
     return row;
   }
@@ -243,6 +245,7 @@ class ClusterFinder {
 
   const ReferenceGraph& graph_;
   const std::vector<TypeRow>& types_;
+  const std::string& caveat_;
   ChunkTable& chunks_;
   std::vector<uint32_t> type_rank_;
   std::vector<uint32_t> members_;
@@ -291,8 +294,9 @@ std::vector<uint32_t> ClusterFinder::cycle_heads(const std::vector<uint32_t>& re
 }  // namespace
 
 std::vector<ClusterRow> find_clusters(const ReferenceGraph& graph,
-                                      const std::vector<TypeRow>& types, ChunkTable* chunks) {
-  return ClusterFinder(graph, types, chunks).find();
+                                      const std::vector<TypeRow>& types, const std::string& caveat,
+                                      ChunkTable* chunks) {
+  return ClusterFinder(graph, types, caveat, chunks).find();
 }
 
 }  // namespace residue

@@ -1,5 +1,6 @@
 #include "analyzer/pipeline.h"
 
+#include "analyzer/claims.h"
 #include "analyzer/clusters.h"
 #include "analyzer/heaps.h"
 #include "analyzer/owners.h"
@@ -42,16 +43,37 @@ std::vector<ModuleRow> module_rows(const Image& image, const DataSymbols& symbol
 std::vector<RegionRow> region_rows(const Image& image, const Heaps& heaps) {
   std::vector<RegionRow> rows;
   for (const Region& r : image.regions) {
-    std::string kind = to_string(r.kind);
-    if (r.kind == RegionKind::kAnonymous) {
-      for (const AddressRange& claim : heaps.claimed) {
-        if (claim.overlaps(r.range)) kind = to_string(RegionKind::kHeap);
-      }
-    }
-    rows.push_back({r.range.base, r.range.size, to_string(r.permissions), kind, r.name,
+    uint64_t unclaimed = 0;
+    const uint64_t begin = r.range.base.value();
+    for_each_unclaimed(heaps.claimed, begin, begin + r.range.size.value(),
+                       [&](uint64_t from, uint64_t until) { unclaimed += until - from; });
+    const bool heap = r.kind == RegionKind::kAnonymous && unclaimed < r.range.size.value() / 2;
+    rows.push_back({r.range.base, r.range.size, to_string(r.permissions),
+                    to_string(heap ? RegionKind::kHeap : r.kind), r.name,
                     ByteCount(r.bytes.size())});
   }
   return rows;
+}
+
+// What makes every leak verdict of this dump doubtful, as a sentence; empty if nothing does. A
+// reference that was not dumped cannot be seen.
+std::string find_caveat(const Image& image, Diagnostics& diagnostics) {
+  uint64_t missing = 0;
+  for (const Region& r : image.regions) {
+    const bool may_refer = r.permissions.write || r.kind == RegionKind::kModuleData;
+    if (r.backing == Backing::kAbsent && may_refer) missing += r.range.size.value();
+  }
+  std::string caveat;
+  if (missing > 0) {
+    caveat = std::to_string(missing) + " bytes of writable memory are not in the dump";
+  }
+  if (image.threads.empty()) {
+    caveat += (caveat.empty() ? "" : " and ") + std::string("no thread's registers are known");
+  }
+  if (caveat.empty()) return caveat;
+  caveat += ": references from there are unseen, and leaks may be none";
+  diagnostics.add(Severity::kWarning, "reach", "roots", missing, caveat);
+  return caveat;
 }
 
 std::vector<ThreadRow> thread_rows(const Image& image) {
@@ -97,7 +119,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
 
   // What leaked, in groups.
   stage("grouping leaks");
-  s.clusters = find_clusters(graph, s.types, &chunks);
+  s.clusters = find_clusters(graph, s.types, find_caveat(image, diagnostics), &chunks);
   s.chunks = std::move(chunks);
 
   stage("counting");

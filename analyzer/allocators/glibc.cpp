@@ -161,8 +161,10 @@ class GlibcWalk {
     uint64_t expected = 0;
     uint64_t expected_bytes = 0;
     std::vector<std::string> problems;
+    bool any_main = false;
     for (const Arena& arena : arenas_) {
       if (!arena.is_main) continue;
+      any_main = true;
       if (const auto parameters = find_parameters(image_, arena)) {
         expected += parameters->n_mmaps;
         expected_bytes += parameters->mmapped_mem;
@@ -170,6 +172,7 @@ class GlibcWalk {
         problems.push_back("mp_ was not found, so nothing says how many there must be");
       }
     }
+    if (!any_main) problems.push_back("mp_ is not in the dump: nothing says how many there must be");
     HeapRow row;
     row.allocator = "glibc";
     row.version = parts_->heaps[first_heap_].version;
@@ -188,7 +191,7 @@ class GlibcWalk {
                          " bytes found, mp_ counts " + std::to_string(expected) + " of " +
                          std::to_string(expected_bytes));
     }
-    if (chunks.empty() && problems.empty()) return;
+    if (chunks.empty() && (problems.empty() || !any_main)) return;
     row.problem = join(problems);
     parts_->heaps.push_back(std::move(row));
   }

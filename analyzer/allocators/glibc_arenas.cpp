@@ -36,6 +36,7 @@ class ArenaFinder {
     for (const Region& region : image_.regions) {
       if (region.kind == RegionKind::kModuleData) scan(region, &found);
     }
+    if (found.empty()) find_orphans(&found);
     return found;
   }
 
@@ -59,6 +60,33 @@ class ArenaFinder {
           arenas->front().module = region.module;
           for (Arena& arena : *arenas) found->push_back(std::move(arena));
         }
+      }
+    }
+  }
+
+  // Without a main arena (its pages are not in the dump) thread arenas still stand for themselves:
+  // at the start of a heap, which names the arena behind it.
+  void find_orphans(std::vector<Arena>* found) {
+    for (const Region& region : image_.regions) {
+      if (region.kind != RegionKind::kAnonymous || !region.permissions.write) continue;
+      const uint64_t begin = region.range.base.value();
+      const uint64_t end = begin + region.bytes.size();
+      uint64_t at = (begin + kDefaultHeapMax - 1) & ~(kDefaultHeapMax - 1);
+      for (; at < end; at += kDefaultHeapMax) add_orphan(Address(at), found);
+    }
+    if (found->empty()) return;
+    diagnostics_.add(Severity::kDamage, kStage, "main_arena", 0,
+                     "not in the dump: only thread arenas are walked");
+  }
+
+  void add_orphan(Address heap, std::vector<Arena>* found) {
+    for (const uint32_t size : kHeapInfoSizes) {
+      const Address arena = heap + ByteCount(size);
+      if (word(heap) != arena.value()) continue;
+      for (const ArenaLayout& layout : kArenaLayouts) {
+        if (!is_arena(arena, layout, false)) continue;
+        found->push_back(describe(arena, layout, false));
+        return;
       }
     }
   }

@@ -29,15 +29,22 @@ const MappedFileEntry* find_file(const std::vector<MappedFileEntry>& files, Addr
   return (after - 1)->range.contains(a) ? &*(after - 1) : nullptr;
 }
 
+// What the file announces but does not hold.
+struct Loss {
+  uint64_t regions = 0;
+  uint64_t bytes = 0;
+};
+
 // What the file really holds of a PT_LOAD's bytes.
 std::span<const std::byte> dumped_bytes(std::span<const std::byte> file, const ProgramHeader& load,
-                                        bool* complete, Diagnostics& diagnostics) {
+                                        Loss* loss, Diagnostics& diagnostics) {
   const uint64_t wanted = std::min(load.file_size, load.memory_size);
   const uint64_t there =
       load.offset >= file.size() ? 0 : std::min<uint64_t>(wanted, file.size() - load.offset);
   if (there < wanted) {
-    *complete = false;
-    diagnostics.add(Severity::kDamage, kStage, "address " + hex(load.vaddr + there), wanted - there,
+    ++loss->regions;
+    loss->bytes += wanted - there;
+    diagnostics.add(Severity::kNote, kStage, "address " + hex(load.vaddr + there), wanted - there,
                     "the file ends before these bytes of a region");
   }
   return there == 0 ? std::span<const std::byte>() : file.subspan(load.offset, there);
@@ -140,6 +147,7 @@ std::vector<Region> build_regions(std::span<const std::byte> file,
     return a.vaddr < b.vaddr;
   });
   RegionBuilder builder(files);
+  Loss loss;
   for (const ProgramHeader& load : loads) {
     uint64_t size = load.memory_size;
     if (size > ~uint64_t{0} - load.vaddr) {
@@ -147,7 +155,7 @@ std::vector<Region> build_regions(std::span<const std::byte> file,
                       "a segment reaches beyond the address space");
       size = ~uint64_t{0} - load.vaddr;
     }
-    const auto bytes = dumped_bytes(file, load, complete, diagnostics);
+    const auto bytes = dumped_bytes(file, load, &loss, diagnostics);
     const uint64_t there = std::min<uint64_t>(bytes.size(), size);
     Region region;
     region.permissions = permissions_of(load.flags);
@@ -159,6 +167,12 @@ std::vector<Region> build_regions(std::span<const std::byte> file,
     region.backing = Backing::kAbsent;
     region.bytes = {};
     builder.add(region, diagnostics);
+  }
+  if (loss.regions > 0) {
+    *complete = false;
+    diagnostics.add(
+        Severity::kDamage, kStage, "file offset " + hex(file.size()), loss.bytes,
+        "the file ends here: " + std::to_string(loss.regions) + " regions are cut or missing");
   }
   std::vector<Region> regions = builder.take();
   add_missing_files(files, &regions);
