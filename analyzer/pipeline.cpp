@@ -1,6 +1,5 @@
 #include "analyzer/pipeline.h"
 
-#include "analyzer/claims.h"
 #include "analyzer/clusters.h"
 #include "analyzer/heaps.h"
 #include "analyzer/owners.h"
@@ -8,6 +7,7 @@
 #include "analyzer/roots.h"
 #include "analyzer/types.h"
 #include "analyzer/usage.h"
+#include "formats/base/claims.h"
 #include "formats/base/text.h"
 #include "symbolize/data_symbols.h"
 
@@ -106,11 +106,12 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
 
   // What is alive, and through whom.
   stage("marking what is reachable");
-  Roots roots = find_roots(image, heaps.claimed);
+  const std::vector<Address> ended = find_ended_threads(image);
+  Roots roots = find_roots(image, heaps.claimed, ended);
   ChunkTable chunks = std::move(heaps.chunks);
   EdgeFinder finder(chunks.map, &types);
   OwnerTable owners(image, &symbols);
-  const std::vector<ChunkId> loader = find_loader_chunks(image, chunks.map);
+  const std::vector<ChunkId> loader = find_loader_chunks(image, chunks.map, ended);
   ReachTrace trace;
   mark_reach({image, heaps, graph, roots, &finder, &owners, loader}, &chunks,
              options.evidence != nullptr ? &trace : nullptr);

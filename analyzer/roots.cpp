@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "analyzer/claims.h"
+#include "formats/base/claims.h"
 #include "formats/elf/elf_layout.h"
 
 namespace residue {
@@ -15,12 +15,17 @@ constexpr uint64_t kRedZone = 128;
 constexpr uint64_t kTlsAlignment = 64;
 // struct pthread lies at the thread pointer and above (x86-64 glibc, 2.12–2.42: under 4 KiB).
 constexpr uint64_t kThreadStruct = 4096;
+// struct pthread of x86-64 glibc: it begins with tcbhead_t {tcb 0, dtv 8, self 16}, both pointers
+// to itself, padded to 704 bytes; then the list of stacks, and the thread's id (2.12–2.42; 2.36
+// read here).
+constexpr uint64_t kDescriptorAlignment = 64, kSelf = 16, kTid = 704 + 16;
 constexpr uint64_t kMaxLinkMaps = 1 << 16;
 
 class RootFinder {
  public:
-  RootFinder(const Image& image, const std::vector<AddressRange>& claimed)
-      : image_(image), claimed_(claimed) {
+  RootFinder(const Image& image, const std::vector<AddressRange>& claimed,
+             const std::vector<Address>& ended)
+      : image_(image), claimed_(claimed), ended_(ended) {
     for (const Module& module : image.modules) {
       if (module.tls_image) tls_size_ += module.tls_image->size.value() + kTlsAlignment;
     }
@@ -116,6 +121,14 @@ class RootFinder {
 
   // The main thread's TLS lies in anonymous memory of its own.
   void add_anonymous(const Region& region, uint64_t begin, uint64_t end) {
+    // A cached stack: dead from the start of the mapping, or of what lies before it, to its
+    // descriptor.
+    for (auto it = std::lower_bound(ended_.begin(), ended_.end(), Address(begin));
+         it != ended_.end() && it->value() < end; ++it) {
+      const uint64_t until = std::min(end, it->value() + kThreadStruct);
+      add(&roots_.dead, RootKind::kStack, region, begin, until, 0);
+      begin = until;
+    }
     split_at_tls(region, begin, end, [&](uint64_t from, uint64_t until) {
       add_live(RootKind::kAnonymous, region, from, until, 0);
     });
@@ -149,6 +162,7 @@ class RootFinder {
 
   const Image& image_;
   const std::vector<AddressRange>& claimed_;
+  const std::vector<Address>& ended_;  // sorted
   uint64_t tls_size_ = 0;
   Roots roots_;
 };
@@ -170,11 +184,35 @@ uint64_t first_link_map(const Image& image) {
 
 }  // namespace
 
-Roots find_roots(const Image& image, const std::vector<AddressRange>& claimed) {
-  return RootFinder(image, claimed).find();
+std::vector<Address> find_ended_threads(const Image& image) {
+  std::vector<Address> ended;
+  for (const Region& region : image.regions) {
+    if (region.kind != RegionKind::kAnonymous || !region.permissions.write) continue;
+    const uint64_t base = region.range.base.value();
+    for (uint64_t at = -base % kDescriptorAlignment; at + kSelf + 8 <= region.bytes.size();
+         at += kDescriptorAlignment) {
+      const uint64_t address = base + at;
+      if (load<uint64_t>(region.bytes.subspan(at)) != address ||
+          load<uint64_t>(region.bytes.subspan(at + kSelf)) != address) {
+        continue;
+      }
+      const bool lives = std::any_of(image.threads.begin(), image.threads.end(),
+                                     [&](const Thread& t) { return t.thread_pointer == address; });
+      // The kernel clears the id of a thread that has gone (CLONE_CHILD_CLEARTID).
+      const uint32_t tid = image.value<uint32_t>(Address(address + kTid)).value_or(1);
+      if (!lives && tid == 0) ended.push_back(Address(address));
+    }
+  }
+  return ended;
 }
 
-std::vector<ChunkId> find_loader_chunks(const Image& image, const ChunkMap& map) {
+Roots find_roots(const Image& image, const std::vector<AddressRange>& claimed,
+                 const std::vector<Address>& ended) {
+  return RootFinder(image, claimed, ended).find();
+}
+
+std::vector<ChunkId> find_loader_chunks(const Image& image, const ChunkMap& map,
+                                        const std::vector<Address>& ended) {
   std::vector<ChunkId> chunks;
   const auto add = [&](uint64_t pointer) {
     uint64_t start = 0;
@@ -190,6 +228,7 @@ std::vector<ChunkId> find_loader_chunks(const Image& image, const ChunkMap& map)
   for (const Thread& thread : image.threads) {
     add(image.word(Address(thread.thread_pointer + 8)).value_or(0));
   }
+  for (const Address descriptor : ended) add(image.word(descriptor + ByteCount(8)).value_or(0));
   std::sort(chunks.begin(), chunks.end());
   chunks.erase(std::unique(chunks.begin(), chunks.end()), chunks.end());
   return chunks;

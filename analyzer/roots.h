@@ -29,15 +29,21 @@ struct RootWord {
 struct Roots {
   std::vector<RootRange> live;  // globals first, then TLS, stacks, and the rest
   std::vector<RootWord> registers;
-  std::vector<RootRange> dead;  // stack below the red zone
+  std::vector<RootRange> dead;  // stack below the red zone, stacks of ended threads
 };
+
+// The descriptors (thread pointers) of threads that ended: glibc keeps their stacks for later ones.
+// Everything on such a stack is dead.
+std::vector<Address> find_ended_threads(const Image& image);
 
 // Globals are the writable data of all modules; stacks reach from SP less the red zone to the end
 // of their region; anonymous and shared writable memory that no allocator claimed counts as alive.
 // Allocators' own state is no root.
-Roots find_roots(const Image& image, const std::vector<AddressRange>& claimed);
+Roots find_roots(const Image& image, const std::vector<AddressRange>& claimed,
+                 const std::vector<Address>& ended);
 
 // Chunks that belong to ld.so: link maps of loaded objects, the threads' vectors of dynamic TLS.
-std::vector<ChunkId> find_loader_chunks(const Image& image, const ChunkMap& map);
+std::vector<ChunkId> find_loader_chunks(const Image& image, const ChunkMap& map,
+                                        const std::vector<Address>& ended);
 
 }  // namespace residue

@@ -4,7 +4,7 @@
 #include <map>
 #include <unordered_map>
 
-#include "analyzer/claims.h"
+#include "formats/base/claims.h"
 
 namespace residue {
 namespace {

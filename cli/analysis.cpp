@@ -4,6 +4,7 @@
 
 #include <array>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 
 #include "formats/base/text.h"
@@ -80,6 +81,8 @@ void print_diagnostics(const std::string& path, const Diagnostics& diagnostics,
 bool is_database(const std::string& path) {
   // SQLite file format 1.3: the first 16 bytes.
   static constexpr std::string_view kMagic("SQLite format 3\0", 16);
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return false;
   std::ifstream file(path, std::ios::binary);
   std::array<char, 16> head{};
   file.read(head.data(), head.size());

@@ -31,18 +31,28 @@ void split_snapshot(const std::string& text, std::string* path, std::string* sna
   *snapshot = text.substr(at + 1);
 }
 
+// A file that is not there is an input that cannot be read, unlike a snapshot that is not in it.
+Result<Database> open_database(const std::string& path) {
+  auto database = Database::open(path, Database::Mode::kRead);
+  if (!database && database.error().code == ErrorCode::kNotFound) {
+    database.error().code = ErrorCode::kIo;
+  }
+  return database;
+}
+
 Result<Source> open_source(const std::string& text, const Options& options, Streams streams) {
   Source source;
   std::string path;
   std::string snapshot;
   split_snapshot(text, &path, &snapshot);
   if (is_database(path)) {
-    RESIDUE_ASSIGN(Database opened, Database::open(path, Database::Mode::kRead));
+    RESIDUE_ASSIGN(Database opened, open_database(path));
     source.database.emplace(std::move(opened));
     RESIDUE_ASSIGN(source.snapshot, resolve_snapshot(*source.database, snapshot));
     return source;
   }
-  if (!snapshot.empty()) {
+  std::error_code ignored;
+  if (!snapshot.empty() && std::filesystem::exists(path, ignored)) {
     return Error{ErrorCode::kUsage, path + ": is not a database: it has no snapshots to name", {}};
   }
   RESIDUE_ASSIGN(source.analysis,
@@ -81,7 +91,7 @@ Result<int> run_leaks(const Options& options, Streams streams) {
 Result<int> run_diff(const Options& options, Streams streams) {
   constexpr int64_t kDefaultRows = 10;
   const std::string& path = options.arguments[0];
-  RESIDUE_ASSIGN(Database database, Database::open(path, Database::Mode::kRead));
+  RESIDUE_ASSIGN(Database database, open_database(path));
   RESIDUE_ASSIGN(const int64_t from, resolve_snapshot(database, options.arguments[1]));
   RESIDUE_ASSIGN(const int64_t to, resolve_snapshot(database, options.arguments[2]));
   static constexpr std::array<const char*, 5> kDimensions = {"type", "module", "owner", "heap",

@@ -16,7 +16,7 @@ std::vector<std::string> FileSearch::module_candidates(const std::string& path,
                                                        const std::string& build_id,
                                                        bool is_executable) const {
   std::vector<std::string> paths;
-  if (is_executable && !executable.empty()) paths.push_back(executable);
+  if (is_executable && !executable.empty()) return {executable};
   for (const std::string& dir : symbols) {
     const std::string below = dir + "/";
     if (!path.empty()) {

@@ -9,7 +9,7 @@
 namespace residue {
 
 struct FileSearch {
-  std::string executable;            // --exe: instead of the path recorded for the main program
+  std::string executable;            // --exe: the main program's file, and no other
   std::string sysroot;               // --sysroot: put before every recorded path
   std::vector<std::string> symbols;  // --symbols: directories, searched first
 

@@ -8,6 +8,7 @@
 // as the Image. It is immutable once the driver has returned it and may be read from many threads.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -142,8 +143,11 @@ struct Image {
   template <std::unsigned_integral T>
   std::optional<T> value(Address a) const {
     const auto bytes = view(a, sizeof(T));
-    if (bytes.size() < sizeof(T)) return std::nullopt;
-    return load<T>(bytes, order);
+    if (bytes.size() >= sizeof(T)) return load<T>(bytes, order);
+    // Across regions whose bytes lie apart.
+    std::array<std::byte, sizeof(T)> copy{};
+    if (bytes.empty() || read(a, copy) < sizeof(T)) return std::nullopt;
+    return load<T>(copy, order);
   }
   // A NUL-terminated string of at most `limit` bytes; nullopt if it is not there or longer.
   std::optional<std::string_view> c_string(Address a, uint64_t limit) const;

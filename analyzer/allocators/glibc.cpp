@@ -19,7 +19,8 @@ using namespace glibc;
 
 constexpr const char* kStage = "glibc";
 
-void append(std::vector<Address>* to, const std::vector<Address>& from) {
+template <typename T>
+void append(std::vector<T>* to, const std::vector<T>& from) {
   to->insert(to->end(), from.begin(), from.end());
 }
 
@@ -51,22 +52,27 @@ class GlibcWalk {
   void run() {
     arenas_ = find_arenas(image_, diagnostics_);
     if (arenas_.empty()) return;
-    tcaches_ = find_tcaches(image_);
-    safe_linking_ = uses_safe_linking(image_, tcaches_, arenas_);
-    if (tcaches_.empty()) {
-      diagnostics_.add(
-          Severity::kWarning, kStage, "threads", 0,
-          "no thread cache found: a glibc before 2.26, or cached chunks count as used");
-    }
     first_heap_ = parts_->heaps.size();
     for (const Arena& arena : arenas_) walk_arena(arena);
+    tcaches_ = find_tcaches(image_);
+    safe_linking_ = uses_safe_linking(image_, tcaches_, arenas_);
     add_forgotten_tcaches();
+    for (size_t i = 0; i < arenas_.size(); ++i) settle_arena(i);
     for (const Tcache& tcache : tcaches_) add_tcache(tcache);
+    if (tcaches_.empty()) miss_tcaches();
     add_mmapped();
     finish();
   }
 
  private:
+  // What the walk of one arena counted, until its lists have been read.
+  struct Walked {
+    std::vector<std::string> problems;
+    uint64_t free_chunks = 0;
+    uint64_t free_bytes = 0;
+    uint64_t top_bytes = 0;
+  };
+
   void walk_arena(const Arena& arena) {
     const HeapId heap(static_cast<uint32_t>(parts_->heaps.size()));
     HeapRow row;
@@ -74,37 +80,45 @@ class GlibcWalk {
     row.version = std::string("malloc_state of ") + arena.layout->versions;
     row.name = arena.is_main ? "main_arena" : "arena " + hex(arena.address.value());
     row.address = arena.address;
-    std::vector<std::string> problems = arena.problems;
+    Walked walked;
+    walked.problems = arena.problems;
     std::vector<AddressRange> claimed = arena.claimed;
-    uint64_t free_chunks = 0;
-    uint64_t free_bytes = 0;
-    uint64_t top_bytes = 0;
     for (const Stretch& stretch : arena.stretches) {
       StretchWalk walk = walk_stretch(image_, arena, stretch, heap, diagnostics_);
       for (WalkedRun& run : walk.runs) parts_->runs.push_back(std::move(run));
       append(&tcache_sized_, walk.tcache_sized);
-      problems.insert(problems.end(), walk.problems.begin(), walk.problems.end());
+      append(&walked.problems, walk.problems);
       for (const AddressRange& gap : walk.skipped) subtract(&claimed, gap);
-      free_chunks += walk.free_chunks;
-      free_bytes += walk.free_bytes;
+      walked.free_chunks += walk.free_chunks;
+      walked.free_bytes += walk.free_bytes;
       row.mapped_bytes += stretch.memory.size.value();
-      if (stretch.ends_in_top) top_bytes = arena.top_size;
+      if (stretch.ends_in_top) walked.top_bytes = arena.top_size;
     }
-    check_bins(arena, free_chunks, free_bytes, &problems);
+    parts_->heaps.push_back(std::move(row));
+    walked_.push_back(std::move(walked));
+    append(&parts_->claimed, claimed);
+  }
+
+  // Reads the arena's own lists and balances them against the walk.
+  void settle_arena(size_t i) {
+    const Arena& arena = arenas_[i];
+    Walked& walked = walked_[i];
+    HeapRow& row = parts_->heaps[first_heap_ + i];
+    check_bins(arena, walked.free_chunks, walked.free_bytes, &walked.problems);
     const ListResult fast = read_fastbins(image_, arena, safe_linking_);
-    problems.insert(problems.end(), fast.problems.begin(), fast.problems.end());
+    append(&walked.problems, fast.problems);
     append(&parts_->freed, fast.users);
+    uint64_t free_bytes = walked.free_bytes + walked.top_bytes;
     for (const Address user : fast.users) {
       free_bytes += image_.word(user - ByteCount(kWord)).value_or(0) & ~kSizeFlags;
     }
-    row.fordblks = free_bytes + top_bytes;
+    row.fordblks = free_bytes;
     row.uordblks = row.mapped_bytes - std::min(row.mapped_bytes, row.fordblks);
-    if (arena.busy && !problems.empty()) {
-      problems.push_back("the arena's mutex is held: it was dumped in the middle of an operation");
+    if (arena.busy && !walked.problems.empty()) {
+      walked.problems.push_back(
+          "the arena's mutex is held: it was dumped in the middle of an operation");
     }
-    row.problem = join(problems);
-    parts_->heaps.push_back(std::move(row));
-    parts_->claimed.insert(parts_->claimed.end(), claimed.begin(), claimed.end());
+    row.problem = join(walked.problems);
   }
 
   // Every chunk that its neighbour's header calls free is in exactly one bin.
@@ -121,20 +135,45 @@ class GlibcWalk {
 
   // Structs of caches whose thread is not in the dump's list of threads.
   void add_forgotten_tcaches() {
+    std::vector<Tcache> plain = filled_tcaches(false);
+    std::vector<Tcache> mangled = filled_tcaches(true);
+    // Without any list to judge by, these lists decide how links are stored.
+    if (tcaches_.empty()) safe_linking_ = safe_linking_ || mangled.size() > plain.size();
+    for (const Tcache& tcache : safe_linking_ ? mangled : plain) {
+      tcaches_.push_back(tcache);
+      diagnostics_.add(Severity::kNote, kStage, "address " + hex(tcache.user.value()), 0,
+                       "a thread cache that no thread's TLS points to");
+    }
+  }
+
+  // Unknown chunks that can be nothing else than thread caches.
+  std::vector<Tcache> filled_tcaches(bool safe_linking) const {
+    std::vector<Tcache> found;
     for (const Address user : tcache_sized_) {
       const bool known = std::any_of(tcaches_.begin(), tcaches_.end(),
                                      [user](const Tcache& t) { return t.user == user; });
       if (known) continue;
       const uint64_t size = image_.word(user - ByteCount(kWord)).value_or(0) & ~kSizeFlags;
       for (const TcacheLayout& layout : kTcacheLayouts) {
-        if (size != layout.chunk_size || !is_filled_tcache(image_, user, layout, safe_linking_)) {
-          continue;
+        if (size == layout.chunk_size && is_filled_tcache(image_, user, layout, safe_linking)) {
+          found.push_back({user, 0, &layout});
+          break;
         }
-        tcaches_.push_back({user, 0, &layout});
-        diagnostics_.add(Severity::kNote, kStage, "address " + hex(user.value()), 0,
-                         "a thread cache that no thread's TLS points to");
-        break;
       }
+    }
+    return found;
+  }
+
+  // malloc_state tells 2.26, where thread caches came, from 2.27 only by its layout: in both,
+  // without the threads' TLS, cached chunks may pass for used ones.
+  void miss_tcaches() {
+    diagnostics_.add(Severity::kWarning, kStage, "threads", 0,
+                     "no thread cache found: a glibc before 2.26, or cached chunks count as used");
+    if (!image_.threads.empty()) return;
+    for (size_t i = first_heap_; i < parts_->heaps.size(); ++i) {
+      std::string& problem = parts_->heaps[i].problem;
+      problem += (problem.empty() ? "" : "; ") +
+                 std::string("no thread is known, so chunks in thread caches may count as used");
     }
   }
 
@@ -172,7 +211,8 @@ class GlibcWalk {
         problems.push_back("mp_ was not found, so nothing says how many there must be");
       }
     }
-    if (!any_main) problems.push_back("mp_ is not in the dump: nothing says how many there must be");
+    if (!any_main)
+      problems.push_back("mp_ is not in the dump: nothing says how many there must be");
     HeapRow row;
     row.allocator = "glibc";
     row.version = parts_->heaps[first_heap_].version;
@@ -223,6 +263,7 @@ class GlibcWalk {
   Diagnostics& diagnostics_;
   std::vector<Arena> arenas_;
   std::vector<Tcache> tcaches_;
+  std::vector<Walked> walked_;
   std::vector<Address> tcache_sized_;
   size_t first_heap_ = 0;
   bool safe_linking_ = false;

@@ -11,7 +11,7 @@
 
 #include <algorithm>
 
-#include "analyzer/claims.h"
+#include "formats/base/claims.h"
 
 namespace residue::glibc {
 namespace {

@@ -60,6 +60,7 @@ struct AddressRange {
            inner.size.value() <= size.value() - (inner.base.value() - base.value());
   }
   constexpr bool overlaps(AddressRange other) const {
+    if (size.value() == 0 || other.size.value() == 0) return false;
     return contains(other.base) || other.contains(base);
   }
   // One past the last byte; 0 for a range that reaches the end of the address space.

@@ -36,6 +36,9 @@ Result<Module> parse_module(const Image& image, Address start) {
     if (page_down(h.offset, page) == 0 && !bias) bias = start.value() - page_down(h.vaddr, page);
   }
   if (!bias || high <= low) return Error{ErrorCode::kCorrupt, "no loadable segments", {}};
+  if (high - low > ~uint64_t{0} - (low + *bias)) {
+    return Error{ErrorCode::kCorrupt, "segments beyond the end of the address space", {}};
+  }
   Module module;
   module.bias = *bias;
   module.range = {Address(low + *bias), ByteCount(high - low)};
@@ -107,15 +110,16 @@ void find_modules(Image* image, const CoreNotes& notes, Diagnostics& diagnostics
       }
       continue;
     }
+    if (!image->view(file.range.base, 1).empty()) continue;
+    Module bare = module_without_header(notes.files, i);
     const bool is_program =
-        entry != notes.auxv.end() && file.range.contains(Address(entry->second));
-    if (image->view(file.range.base, 1).empty() && (is_program || looks_like_library(file.path))) {
-      diagnostics.add(Severity::kWarning, kStage, "address " + hex(file.range.base.value()), 0,
-                      file.path +
-                          ": its ELF header is not in the core, so neither its build-id nor "
-                          "its segments are known");
-      add(module_without_header(notes.files, i), file.path);
-    }
+        entry != notes.auxv.end() && bare.range.contains(Address(entry->second));
+    if (!is_program && !looks_like_library(file.path)) continue;
+    diagnostics.add(Severity::kWarning, kStage, "address " + hex(file.range.base.value()), 0,
+                    file.path +
+                        ": its ELF header is not in the core, so neither its build-id nor "
+                        "its segments are known");
+    add(std::move(bare), file.path);
   }
 }
 
@@ -175,6 +179,34 @@ void open_module_file(Image* image, Module* module, const FileSearch& search,
                     mismatch ? "the file on disk has another build-id and is not used"
                              : "no file with build-id " + module->build_id + " found");
   }
+}
+
+// A module's .bss is anonymous memory behind its file, and the kernel merges it with an anonymous
+// mapping that happens to follow. Where the module ends its last page does: what lies behind is not
+// its own.
+void split_at_module_ends(Image* image) {
+  std::vector<Region> split;
+  split.reserve(image->regions.size());
+  for (Region& region : image->regions) {
+    const auto module =
+        std::find_if(image->modules.begin(), image->modules.end(), [&](const Module& m) {
+          return !m.segments.empty() && m.range.contains(region.range.base) &&
+                 m.range.end() != region.range.base && region.range.contains(m.range.end());
+        });
+    if (module == image->modules.end() || region.kind != RegionKind::kAnonymous) {
+      split.push_back(std::move(region));
+      continue;
+    }
+    const ByteCount own = module->range.end() - region.range.base;
+    Region rest = region;
+    rest.range = {region.range.base + own, region.range.size - own};
+    rest.bytes = rest.bytes.subspan(std::min<size_t>(own.value(), rest.bytes.size()));
+    region.bytes = region.bytes.first(std::min<size_t>(own.value(), region.bytes.size()));
+    region.range.size = own;
+    split.push_back(std::move(region));
+    split.push_back(std::move(rest));
+  }
+  image->regions = std::move(split);
 }
 
 // Kind and module of each region; regions that straddle a module's segments take the kind of their
@@ -250,6 +282,7 @@ void add_modules(Image* image, const CoreNotes& notes, const FileSearch& search,
   std::sort(image->modules.begin(), image->modules.end(),
             [](const Module& a, const Module& b) { return a.range.base < b.range.base; });
   for (Module& module : image->modules) open_module_file(image, &module, search, diagnostics);
+  split_at_module_ends(image);
   label_regions(image);
   fill_from_files(image, notes);
 }

@@ -31,26 +31,68 @@ std::string signal_name(uint32_t number) {
   return number < kNames.size() ? kNames[number] : "signal " + std::to_string(number);
 }
 
-constexpr uint32_t kSigill = 4, kSigtrap = 5, kSigabrt = 6, kSigbus = 7, kSigfpe = 8, kSigsegv = 11,
-                   kSigsys = 31, kSigquit = 3, kSigxcpu = 24, kSigxfsz = 25;
+constexpr uint32_t kSigill = 4, kSigtrap = 5, kSigbus = 7, kSigfpe = 8, kSigsegv = 11;
 
-// Signals whose default action dumps core (signal(7)); a debugger's SIGSTOP is not one of them.
+// Signals that do not end a process by default (signal(7)): what a debugger's stop leaves behind.
 bool is_crash(uint32_t signal) {
-  constexpr std::array<uint32_t, 10> kCore = {kSigquit, kSigill,  kSigtrap, kSigabrt, kSigbus,
-                                              kSigfpe,  kSigsegv, kSigsys,  kSigxcpu, kSigxfsz};
-  return std::find(kCore.begin(), kCore.end(), signal) != kCore.end();
+  static constexpr std::array<uint32_t, 9> kHarmless = {0, 17, 18, 19, 20, 21, 22, 23, 28};
+  return std::find(kHarmless.begin(), kHarmless.end(), signal) == kHarmless.end();
 }
 
-// si_code names (include/uapi/asm-generic/siginfo.h); a code <= 0 means that a process sent it.
+struct CodeName {
+  uint32_t signal;  // 0: any
+  int32_t code;
+  const char* name;
+};
+
+// si_code of include/uapi/asm-generic/siginfo.h (6.18); a code <= 0 means that a process sent it.
+constexpr CodeName kCodeNames[] = {{0, 0, "SI_USER"},
+                                   {0, 0x80, "SI_KERNEL"},
+                                   {0, -1, "SI_QUEUE"},
+                                   {0, -2, "SI_TIMER"},
+                                   {0, -3, "SI_MESGQ"},
+                                   {0, -4, "SI_ASYNCIO"},
+                                   {0, -5, "SI_SIGIO"},
+                                   {0, -6, "SI_TKILL"},
+                                   {kSigill, 1, "ILL_ILLOPC"},
+                                   {kSigill, 2, "ILL_ILLOPN"},
+                                   {kSigill, 3, "ILL_ILLADR"},
+                                   {kSigill, 4, "ILL_ILLTRP"},
+                                   {kSigill, 5, "ILL_PRVOPC"},
+                                   {kSigill, 6, "ILL_PRVREG"},
+                                   {kSigill, 7, "ILL_COPROC"},
+                                   {kSigill, 8, "ILL_BADSTK"},
+                                   {kSigfpe, 1, "FPE_INTDIV"},
+                                   {kSigfpe, 2, "FPE_INTOVF"},
+                                   {kSigfpe, 3, "FPE_FLTDIV"},
+                                   {kSigfpe, 4, "FPE_FLTOVF"},
+                                   {kSigfpe, 5, "FPE_FLTUND"},
+                                   {kSigfpe, 6, "FPE_FLTRES"},
+                                   {kSigfpe, 7, "FPE_FLTINV"},
+                                   {kSigfpe, 8, "FPE_FLTSUB"},
+                                   {kSigsegv, 1, "SEGV_MAPERR"},
+                                   {kSigsegv, 2, "SEGV_ACCERR"},
+                                   {kSigsegv, 3, "SEGV_BNDERR"},
+                                   {kSigsegv, 4, "SEGV_PKUERR"},
+                                   {kSigsegv, 8, "SEGV_MTEAERR"},
+                                   {kSigsegv, 9, "SEGV_MTESERR"},
+                                   {kSigsegv, 10, "SEGV_CPERR"},
+                                   {kSigbus, 1, "BUS_ADRALN"},
+                                   {kSigbus, 2, "BUS_ADRERR"},
+                                   {kSigbus, 3, "BUS_OBJERR"},
+                                   {kSigbus, 4, "BUS_MCEERR_AR"},
+                                   {kSigbus, 5, "BUS_MCEERR_AO"},
+                                   {kSigtrap, 1, "TRAP_BRKPT"},
+                                   {kSigtrap, 2, "TRAP_TRACE"},
+                                   {kSigtrap, 3, "TRAP_BRANCH"},
+                                   {kSigtrap, 4, "TRAP_HWBKPT"},
+                                   {kSigtrap, 5, "TRAP_UNK"},
+                                   {kSigtrap, 6, "TRAP_PERF"}};
+
 std::string code_name(uint32_t signal, int32_t code) {
-  if (code == 0) return "SI_USER";
-  if (code == -6) return "SI_TKILL";
-  if (code == 0x80) return "SI_KERNEL";
-  if (signal == kSigsegv && code == 1) return "SEGV_MAPERR";
-  if (signal == kSigsegv && code == 2) return "SEGV_ACCERR";
-  if (signal == kSigbus && code == 1) return "BUS_ADRALN";
-  if (signal == kSigbus && code == 2) return "BUS_ADRERR";
-  if (signal == kSigfpe && code == 1) return "FPE_INTDIV";
+  for (const CodeName& known : kCodeNames) {
+    if ((known.signal == 0 || known.signal == signal) && known.code == code) return known.name;
+  }
   return "code " + std::to_string(code);
 }
 
@@ -69,6 +111,9 @@ class NoteReader {
       if (!notes_->threads.empty()) notes_->threads.back().extended_state = note.descriptor;
       return {};
     }
+    if (note.name.starts_with("FreeBSD")) notes_->os = "freebsd";
+    if (note.name.starts_with("NetBSD-CORE")) notes_->os = "netbsd";
+    if (note.name.starts_with("OpenBSD")) notes_->os = "openbsd";
     if (note.name != "CORE") return {};
     ByteCursor cursor(note.descriptor, header_.order, note.offset);
     switch (note.type) {
@@ -116,7 +161,7 @@ class NoteReader {
     thread.pc = thread.registers[kRegisterRip].value;
     thread.sp = thread.registers[kRegisterRsp].value;
     thread.thread_pointer = thread.registers[kRegisterFsBase].value;
-    if (is_crash(thread.signal)) thread.reason = signal_name(thread.signal);
+    if (thread.signal != 0) thread.reason = signal_name(thread.signal);
     // The kernel writes the thread that got the signal first.
     thread.crashed = notes_->threads.empty() && is_crash(thread.signal);
     notes_->threads.push_back(std::move(thread));
@@ -145,7 +190,7 @@ class NoteReader {
     RESIDUE_ASSIGN(const uint64_t address, cursor.read<uint64_t>());
     const auto code = static_cast<int32_t>(raw_code);
     Thread& thread = notes_->threads.back();
-    if (!is_crash(signal)) return {};
+    if (signal == 0) return {};
     thread.signal = signal;
     thread.reason = signal_name(signal) + " / " + code_name(signal, code);
     if (has_fault_address(signal, code)) thread.fault_address = Address(address);
@@ -163,6 +208,7 @@ class NoteReader {
   }
 
   // NT_FILE (kernel 3.7 on, gdb): count, page size, count x {start, end, offset in pages}, paths.
+  // A mapping that cannot be, or that has no path because the note ends before, is left out.
   Result<void> files(ByteCursor& cursor) {
     RESIDUE_ASSIGN(const uint64_t announced, cursor.read<uint64_t>());
     RESIDUE_ASSIGN(const uint64_t page_size, cursor.read<uint64_t>());
@@ -172,23 +218,21 @@ class NoteReader {
       RESIDUE_ASSIGN(const uint64_t start, cursor.read<uint64_t>());
       RESIDUE_ASSIGN(const uint64_t end, cursor.read<uint64_t>());
       RESIDUE_ASSIGN(const uint64_t pages, cursor.read<uint64_t>());
-      if (end < start) {
-        return Error{ErrorCode::kCorrupt, "a mapping ends before it begins", cursor.offset()};
-      }
-      entry.range = {Address(start), ByteCount(end - start)};
+      entry.range = {Address(start), ByteCount(end - std::min(start, end))};
       entry.file_offset = pages * page_size;
     }
-    // A path is missing only if the note is damaged: what stands before it is still good.
+    Result<void> result;
     for (MappedFileEntry& entry : entries) {
       auto path = cursor.c_string();
-      if (!path) {
-        notes_->files = std::move(entries);
-        return std::move(path).error();
+      if (!path) return std::move(path).error();
+      if (entry.range.size.value() == 0) {
+        result = Error{ErrorCode::kCorrupt, "a mapping ends before it begins", cursor.offset()};
+        continue;
       }
       entry.path = std::string(*path);
+      notes_->files.push_back(std::move(entry));
     }
-    notes_->files = std::move(entries);
-    return {};
+    return result;
   }
 
   const Header& header_;

@@ -19,6 +19,7 @@ struct MappedFileEntry {
 };
 
 struct CoreNotes {
+  std::string os = "linux";  // by the notes' names; only Linux's notes are read
   std::vector<Thread> threads;
   uint32_t pid = 0;
   std::string name;          // at most 15 bytes (TASK_COMM_LEN)

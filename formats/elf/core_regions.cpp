@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "formats/base/claims.h"
 #include "formats/base/text.h"
 #include "formats/elf/elf_layout.h"
 
@@ -38,6 +39,10 @@ struct Loss {
 // What the file really holds of a PT_LOAD's bytes.
 std::span<const std::byte> dumped_bytes(std::span<const std::byte> file, const ProgramHeader& load,
                                         Loss* loss, Diagnostics& diagnostics) {
+  if (load.file_size > load.memory_size) {
+    diagnostics.add(Severity::kDamage, kStage, "address " + hex(load.vaddr),
+                    load.file_size - load.memory_size, "a segment has more bytes than memory");
+  }
   const uint64_t wanted = std::min(load.file_size, load.memory_size);
   const uint64_t there =
       load.offset >= file.size() ? 0 : std::min<uint64_t>(wanted, file.size() - load.offset);
@@ -59,9 +64,12 @@ class RegionBuilder {
   void add(Region region, Diagnostics& diagnostics) {
     if (region.range.size.value() == 0) return;
     if (!regions_.empty()) {
-      const uint64_t end = regions_.back().range.end().value();
+      const AddressRange& before = regions_.back().range;
+      const uint64_t end = before.end().value();
       const uint64_t base = region.range.base.value();
-      if (base < end) {
+      // `end` is 0 behind a region that reaches the end of the address space; differences still
+      // hold.
+      if (base - before.base.value() < before.size.value()) {
         const uint64_t overlap = std::min(end - base, region.range.size.value());
         diagnostics.add(Severity::kDamage, kStage, "address " + hex(base), overlap,
                         "segments of the core overlap; the first one counts");
@@ -86,29 +94,26 @@ class RegionBuilder {
   std::vector<Region> regions_;
 };
 
-// Mapped files of which the core has no segment at all (gdb leaves them out).
+// Mapped files of which the core has no segment at all (gdb leaves them out). REQUIRES: both
+// sorted.
 void add_missing_files(const std::vector<MappedFileEntry>& files, std::vector<Region>* regions) {
+  std::vector<AddressRange> taken;
+  for (const Region& region : *regions) taken.push_back(region.range);
   std::vector<Region> missing;
+  uint64_t done = 0;  // entries of a damaged note may overlap each other
   for (const MappedFileEntry& entry : files) {
-    uint64_t at = entry.range.base.value();
-    const uint64_t end = at + entry.range.size.value();
-    const auto emit = [&](uint64_t until) {
-      if (until <= at) return;
+    const uint64_t begin = std::max(entry.range.base.value(), done);
+    const uint64_t end = entry.range.base.value() + entry.range.size.value();
+    if (begin >= end) continue;
+    done = end;
+    for_each_unclaimed(taken, begin, end, [&](uint64_t from, uint64_t until) {
       Region region;
-      region.range = {Address(at), ByteCount(until - at)};
+      region.range = {Address(from), ByteCount(until - from)};
       region.permissions = {true, false, false};
       region.kind = RegionKind::kFile;
       region.name = entry.path;
       missing.push_back(std::move(region));
-    };
-    auto it = std::upper_bound(regions->begin(), regions->end(), Address(at),
-                               [](Address a, const Region& r) { return a < r.range.base; });
-    if (it != regions->begin()) --it;
-    for (; it != regions->end() && it->range.base.value() < end; ++it) {
-      emit(std::min(it->range.base.value(), end));
-      at = std::max(at, it->range.end().value());
-    }
-    emit(end);
+    });
   }
   regions->insert(regions->end(), missing.begin(), missing.end());
   std::sort(regions->begin(), regions->end(),
@@ -134,6 +139,21 @@ void mark_brk_heap(Image* image) {
   }
 }
 
+// The kernel's data pages for the vdso lie right below it, one mapping or (6.14 on) two.
+void mark_vvar(Image* image, Address vdso) {
+  Address end = vdso;
+  for (int n = 0; n < 2 && end.value() != 0; ++n) {
+    Region* region = find_mutable(image, end - ByteCount(1));
+    if (region == nullptr || region->kind != RegionKind::kAnonymous || region->permissions.write ||
+        region->permissions.execute) {
+      return;
+    }
+    region->kind = RegionKind::kVdso;
+    region->name = "[vvar]";
+    end = region->range.base;
+  }
+}
+
 }  // namespace
 
 std::vector<Region> build_regions(std::span<const std::byte> file,
@@ -150,10 +170,10 @@ std::vector<Region> build_regions(std::span<const std::byte> file,
   Loss loss;
   for (const ProgramHeader& load : loads) {
     uint64_t size = load.memory_size;
-    if (size > ~uint64_t{0} - load.vaddr) {
+    if (size != 0 && size - 1 > ~uint64_t{0} - load.vaddr) {
       diagnostics.add(Severity::kDamage, kStage, "address " + hex(load.vaddr), size,
                       "a segment reaches beyond the address space");
-      size = ~uint64_t{0} - load.vaddr;
+      size = ~uint64_t{0} - load.vaddr + 1;
     }
     const auto bytes = dumped_bytes(file, load, &loss, diagnostics);
     const uint64_t there = std::min<uint64_t>(bytes.size(), size);
@@ -192,6 +212,7 @@ void classify_regions(Image* image, const std::map<uint64_t, uint64_t>& auxv) {
     if (Region* region = find_mutable(image, Address(vdso->second))) {
       region->kind = RegionKind::kVdso;
       region->name = "[vdso]";
+      mark_vvar(image, region->range.base);
     }
   }
   if (Region* region = find_mutable(image, Address(kVsyscallPage))) {

@@ -44,17 +44,19 @@ Result<Header> read_core_header(std::span<const std::byte> bytes) {
 }
 
 CoreNotes collect_notes(std::span<const std::byte> bytes, const Header& header,
-                        const ProgramHeaders& headers, Diagnostics& diagnostics) {
+                        const ProgramHeaders& headers, bool* complete, Diagnostics& diagnostics) {
   CoreNotes notes;
   for (const ProgramHeader& h : headers.items) {
     if (h.type != kSegmentNote) continue;
     if (h.offset > bytes.size()) {
+      *complete = false;
       diagnostics.add(Severity::kDamage, kStage, "file offset " + hex(h.offset), h.file_size,
                       "the notes lie behind the end of the file");
       continue;
     }
     const uint64_t there = std::min<uint64_t>(h.file_size, bytes.size() - h.offset);
     if (there < h.file_size) {
+      *complete = false;
       diagnostics.add(Severity::kDamage, kStage, "file offset " + hex(h.offset + there),
                       h.file_size - there, "the file ends inside the notes");
     }
@@ -96,7 +98,6 @@ Result<Image> read_elf_core(MappedFile file, const FileSearch& search, Diagnosti
                  FileOffset(header.program_headers)};
   }
   Image image;
-  image.os = "linux";
   image.architecture = Architecture::kX86_64;
   image.order = header.order;
   image.pointer_width = header.word();
@@ -106,7 +107,12 @@ Result<Image> read_elf_core(MappedFile file, const FileSearch& search, Diagnosti
                     "the file ends inside the program headers: " + std::to_string(headers.missing) +
                         " segments are unknown");
   }
-  CoreNotes notes = collect_notes(bytes, header, headers, diagnostics);
+  if (header.count_unresolved) {
+    diagnostics.add(Severity::kDamage, kStage, "file offset " + hex(header.section_headers), 0,
+                    "the number of segments is not where the header says: some may be unknown");
+  }
+  CoreNotes notes = collect_notes(bytes, header, headers, &image.complete, diagnostics);
+  image.os = notes.os;
   if (notes.threads.empty()) {
     diagnostics.add(Severity::kDamage, kStage, "notes", 0,
                     "no thread is described: registers and stacks are unknown");

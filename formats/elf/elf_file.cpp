@@ -62,13 +62,15 @@ Result<void> read_ident(ByteCursor& cursor, Header* header) {
 
 // Counts that do not fit in 16 bits stand in section header 0 (gABI 4, "Section header table").
 void resolve_extended_counts(std::span<const std::byte> bytes, Header* header) {
+  header->count_unresolved = header->program_header_count == kPhnumExtended;
   if (header->section_headers == 0) return;
   ByteCursor cursor(bytes, header->order);
   if (!cursor.seek(header->section_headers)) return;
   const auto first = read_section_header(cursor, header->word());
   if (!first) return;
-  if (header->program_header_count == kPhnumExtended && first->info != 0) {
+  if (header->count_unresolved && first->info != 0) {
     header->program_header_count = first->info;
+    header->count_unresolved = false;
   }
   if (header->section_count == 0) {
     header->section_count = static_cast<uint32_t>(std::min<uint64_t>(first->size, UINT32_MAX));
@@ -101,6 +103,7 @@ Result<Header> read_header(std::span<const std::byte> bytes) {
   RESIDUE_ASSIGN(header.program_header_count, cursor.read<uint16_t>());
   RESIDUE_ASSIGN(header.section_header_size, cursor.read<uint16_t>());
   RESIDUE_ASSIGN(header.section_count, cursor.read<uint16_t>());
+  RESIDUE_TRY(cursor.skip(2));  // e_shstrndx
   resolve_extended_counts(bytes, &header);
   return header;
 }
@@ -167,7 +170,12 @@ std::vector<Note> read_notes(std::span<const std::byte> bytes, ByteOrder order, 
     note.name = note.name.substr(0, note.name.find('\0'));
     return note;
   };
-  while (cursor.remaining() >= 12) {
+  while (cursor.remaining() > 0) {
+    // Padding at the end of a segment is not a damaged note.
+    const auto rest = bytes.subspan(cursor.position());
+    if (std::all_of(rest.begin(), rest.end(), [](std::byte b) { return b == std::byte{0}; })) {
+      break;
+    }
     auto note = next();
     if (!note) {
       if (damage != nullptr) *damage = std::move(note).error();

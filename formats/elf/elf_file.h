@@ -22,6 +22,8 @@ struct Header {
   uint64_t section_headers = 0;
   uint32_t program_header_count = 0;  // PN_XNUM resolved where the section header is there
   uint32_t section_count = 0;
+  // The count says that the real one stands elsewhere, and it is not there.
+  bool count_unresolved = false;
   uint16_t program_header_size = 0;
   uint16_t section_header_size = 0;
 
