@@ -57,7 +57,7 @@ bool EdgeFinder::is_proper_interior(uint64_t word, uint64_t start, const Run& ru
   if (word % kWord != 0) return false;
   const uint64_t at = word - run.begin.value();
   if (at + kWord > run.bytes.size()) return false;
-  if (types_->vtable_type(word_at(run.bytes, at)) != kNone<TypeId>) return true;
+  if (types_->vtable_type(word_at(run.bytes, at), word - start) != kNone<TypeId>) return true;
   if (word - start != kWord) return false;
   // n elements behind a count, or n bytes behind a length: the rest must hold them, give or take
   // the allocator's rounding.

@@ -18,6 +18,7 @@ namespace residue {
 namespace {
 
 constexpr uint64_t kMaxName = 4096;
+constexpr uint64_t kMaxBaseOffset = 1 << 20;
 constexpr size_t kMinText = 8;  // shorter printable runs are too often numbers
 constexpr size_t kTextProbe = 256;
 
@@ -55,59 +56,61 @@ TypeFinder::TypeFinder(const Image& image, DataSymbols* symbols)
 TypeId TypeFinder::type_of(std::span<const std::byte> chunk) {
   if (chunk.size() < sizeof(uint64_t)) return kNone<TypeId>;
   const auto word = load<uint64_t>(chunk, image_.order);
-  if (const TypeId type = vtable_type(word); type != kNone<TypeId>) return type;
+  if (const TypeId type = vtable_type(word, 0); type != kNone<TypeId>) return type;
   if (!is_text(chunk)) return kNone<TypeId>;
   if (text_ == ~uint32_t{0}) text_ = intern({"(text)", "", "string", "text"}).value();
   return TypeId(text_);
 }
 
-TypeId TypeFinder::vtable_type(uint64_t word) {
+TypeId TypeFinder::vtable_type(uint64_t word, uint64_t offset) {
   if (!may_be_vtable(word) || word % 8 != 0) return kNone<TypeId>;
-  if (word == last_word_) return last_type_;
-  const auto [it, is_new] = vtables_.try_emplace(word, kNone<TypeId>.value());
-  if (is_new) {
-    const Region* region = image_.find_region(Address(word));
-    const bool data = region != nullptr && (region->kind == RegionKind::kModuleData ||
-                                            region->kind == RegionKind::kModuleRodata);
-    // Remembering every word that points into a module would cost memory for nothing.
-    if (!data) {
-      vtables_.erase(it);
-      return kNone<TypeId>;
+  if (word != last_word_) {
+    const auto [it, is_new] = vtables_.try_emplace(word);
+    if (is_new) {
+      const Region* region = image_.find_region(Address(word));
+      const bool data = region != nullptr && (region->kind == RegionKind::kModuleData ||
+                                              region->kind == RegionKind::kModuleRodata);
+      // Remembering every word that points into a module would cost memory for nothing.
+      if (!data) {
+        vtables_.erase(it);
+        return kNone<TypeId>;
+      }
+      it->second = read_vtable(word);
     }
-    it->second = read_vtable(word).value();
+    last_word_ = word;
+    last_ = it->second;
   }
-  last_word_ = word;
-  last_type_ = TypeId(it->second);
-  return last_type_;
+  const bool fits = last_.base_offset == 0 || last_.base_offset == offset;
+  return fits ? last_.type : kNone<TypeId>;
 }
 
-TypeId TypeFinder::read_vtable(uint64_t address_point) {
+TypeFinder::Vtable TypeFinder::read_vtable(uint64_t address_point) {
   const auto offset_to_top = image_.word(Address(address_point - 16));
   const auto type_info = image_.word(Address(address_point - 8));
   const auto first_function = image_.word(Address(address_point));
-  // The first slot is a function; it may be null in an abstract class's construction vtable only.
-  if (!offset_to_top || !type_info || !first_function || *offset_to_top != 0) {
-    return kNone<TypeId>;
-  }
+  if (!offset_to_top || !type_info || !first_function) return {};
+  // 0, or how far the complete object begins before the base class: a small negative number.
+  const uint64_t base_offset = ~*offset_to_top + 1;
+  if (base_offset > kMaxBaseOffset || base_offset % 8 != 0) return {};
   const Region* code = image_.find_region(Address(*first_function));
-  if (code == nullptr || code->kind != RegionKind::kModuleText) return kNone<TypeId>;
+  if (code == nullptr || code->kind != RegionKind::kModuleText) return {};
   const Module* module = image_.module_of(Address(address_point));
   const std::string module_name(base_name(module->path));
   if (*type_info != 0) {
     const Region* info = image_.find_region(Address(*type_info));
     const bool data = info != nullptr && (info->kind == RegionKind::kModuleData ||
                                           info->kind == RegionKind::kModuleRodata);
-    if (!data) return kNone<TypeId>;
+    if (!data) return {};
     bool readable = true;
     if (auto name = rtti_name(*type_info, &readable)) {
-      return intern({std::move(*name), module_name, "vtable", "exact"});
+      return {intern({std::move(*name), module_name, "vtable", "exact"}), base_offset};
     }
-    if (!readable) return nameless_class(address_point, *module);
+    if (!readable) return {nameless_class(address_point, *module), base_offset};
   }
   if (auto name = symbol_name(address_point - 16)) {
-    return intern({std::move(*name), module_name, "vtable", "exact"});
+    return {intern({std::move(*name), module_name, "vtable", "exact"}), base_offset};
   }
-  return kNone<TypeId>;
+  return {};
 }
 
 // Laid out like a vtable, but the pages with its name are neither in the dump nor on disk.

@@ -196,7 +196,8 @@ class GlibcWalk {
   void add_mmapped() {
     std::sort(parts_->claimed.begin(), parts_->claimed.end(),
               [](const AddressRange& a, const AddressRange& b) { return a.base < b.base; });
-    const std::vector<MmappedChunk> chunks = find_mmapped(image_, parts_->claimed);
+    const std::vector<MmappedChunk> chunks =
+        find_mmapped(image_, parts_->claimed, arenas_.front().layout->mmapped_trailer);
     uint64_t expected = 0;
     uint64_t expected_bytes = 0;
     std::vector<std::string> problems;
@@ -239,10 +240,12 @@ class GlibcWalk {
   void add_mmapped_run(const MmappedChunk& chunk, HeapId heap) {
     WalkedRun walked;
     walked.run.begin = chunk.user;
-    walked.run.end = chunk.user + ByteCount(chunk.usable);
+    const uint64_t span = (chunk.usable + kAlignment - 1) & ~(kAlignment - 1);
+    walked.run.end = chunk.user + ByteCount(span);
+    walked.run.gap = static_cast<uint32_t>(span - chunk.usable);
     walked.run.heap = heap;
     walked.run.bytes = image_.view(chunk.user, chunk.usable);
-    walked.starts.assign((chunk.usable / kAlignment + 63) / 64, 0);
+    walked.starts.assign((span / kAlignment + 63) / 64, 0);
     walked.starts[0] = 1;
     walked.states.push_back(ChunkState::kUsed);
     parts_->runs.push_back(std::move(walked));

@@ -174,10 +174,21 @@ class ArenaFinder {
 
   // The brk heap: contiguous up to the end of top.
   void add_main_stretch(Arena* arena) {
-    const uint64_t end = arena->top.value() + arena->top_size;
-    const uint64_t start = end - arena->system_mem;
-    if (arena->top_size == 0 || start > end) {
+    uint64_t end = arena->top.value() + arena->top_size;
+    uint64_t start = end - arena->system_mem;
+    if (arena->top_size == 0) {
+      // Without top's own header its size follows from where the brk heap begins.
+      const auto heap = std::find_if(image_.regions.begin(), image_.regions.end(),
+                                     [](const Region& r) { return r.kind == RegionKind::kHeap; });
       arena->problems.push_back("the top chunk is not in the dump");
+      if (heap == image_.regions.end() || heap->range.base > arena->top) return;
+      start = heap->range.base.value();
+      end = start + arena->system_mem;
+      if (end < arena->top.value()) return;
+      arena->top_size = end - arena->top.value();
+    }
+    if (start > end) {
+      arena->problems.push_back("top and system_mem contradict each other");
       return;
     }
     const uint64_t first = (start + kAlignment - 1) & ~(kAlignment - 1);

@@ -31,14 +31,15 @@ struct ArenaLayout {
   uint32_t next;
   uint32_t system_mem;  // max_system_mem follows it
   uint32_t size;
+  uint32_t mmapped_trailer;  // bytes of a mapping that its chunk's size does not count, behind it
 };
 
 inline constexpr std::array<ArenaLayout, 4> kArenaLayouts = {{
-    {"2.27-2.42", 16, 10, 96, 112, 2160, 2184, 2200},
-    {"2.23-2.26", 8, 10, 88, 104, 2152, 2176, 2192},
-    {"2.12-2.22", 8, 10, 88, 104, 2152, 2168, 2184},
+    {"2.27-2.42", 16, 10, 96, 112, 2160, 2184, 2200, 0},
+    {"2.23-2.26", 8, 10, 88, 104, 2152, 2176, 2192, 0},
+    {"2.12-2.22", 8, 10, 88, 104, 2152, 2168, 2184, 0},
     // From the development branch after 2.42: fastbins are gone.
-    {"2.43", 0, 0, 8, 24, 2072, 2096, 2112},
+    {"2.43", 0, 0, 8, 24, 2072, 2096, 2112, 16},
 }};
 
 // struct _heap_info: {ar_ptr 0, prev 8, size 16, mprotect_size 24}, and its padded size.
@@ -55,12 +56,13 @@ struct ParametersLayout {
   uint32_t size;
 };
 
-inline constexpr std::array<ParametersLayout, 5> kParametersLayouts = {{
+inline constexpr std::array<ParametersLayout, 6> kParametersLayouts = {{
     {"2.35-2.42", 24, 60, 80, 96, 136},
     {"2.26-2.34", 24, 40, 56, 72, 112},
     {"2.24-2.25", 24, 40, 56, 72, 80},
     {"2.15-2.23", 24, 40, 56, 80, 88},
     {"2.12-2.14", 24, 40, 64, 88, 96},
+    {"2.43", 24, 68, 88, 104, 144},
 }};
 inline constexpr uint64_t kArenaTest = 8;
 inline constexpr uint32_t kMmapsMax = 65536;  // DEFAULT_MMAP_MAX

@@ -13,6 +13,7 @@ namespace {
 // surplus is 1664 bytes and libraries loaded at start-up come before it.
 constexpr uint64_t kTlsWindow = 16384;
 constexpr uint64_t kMaxListLength = 1 << 24;
+constexpr unsigned kFilledWeight = 8;      // of a filled cache against an empty one
 constexpr uint32_t kMaxOddTcacheBins = 1;  // a thread may have been stopped inside malloc
 
 uint64_t word(const Image& image, Address a) { return image.word(a).value_or(0); }
@@ -77,6 +78,13 @@ bool plausible_tcache(const Image& image, Address user, const TcacheLayout& layo
   return true;
 }
 
+bool has_entries(const Image& image, const Tcache& tcache) {
+  for (uint32_t bin = 0; bin < tcache.layout->bins; ++bin) {
+    if (tcache_head(image, tcache, bin) != 0) return true;
+  }
+  return false;
+}
+
 // The tcache layout whose struct a word of TLS may point to.
 const TcacheLayout* tcache_at(const Image& image, uint64_t user) {
   if (user == 0 || user % kAlignment != 0) return nullptr;
@@ -99,7 +107,15 @@ ChainResult follow(const Image& image, uint64_t head, uint64_t link_to_user, uin
                    uint64_t limit, bool safe_linking) {
   ChainResult result;
   uint64_t at = head;
+  // Brent's cycle detection: a mark that moves on at powers of two.
+  uint64_t mark = 0;
+  uint64_t move_at = 1;
   while (at != 0) {
+    if (at == mark) return result;
+    if (result.users.size() == move_at) {
+      mark = at;
+      move_at *= 2;
+    }
     const Address user(at + link_to_user);
     if (result.users.size() >= limit || user.value() % kAlignment != 0) return result;
     const uint64_t size = chunk_size(image, user);
@@ -146,7 +162,8 @@ std::vector<Tcache> find_tcaches(const Image& image) {
       const TcacheLayout* layout = tcache_at(image, *value);
       if (layout == nullptr) continue;
       candidates.push_back({t, distance, {Address(*value), thread.tid, layout}});
-      ++votes[distance];
+      // A zeroed block of the right size looks like an empty cache: a filled one weighs more.
+      votes[distance] += has_entries(image, candidates.back().tcache) ? kFilledWeight : 1;
     }
   }
   uint64_t best = 0;
@@ -210,8 +227,13 @@ bool uses_safe_linking(const Image& image, const std::vector<Tcache>& tcaches,
   const auto vote = [&](auto&& chain) {
     const ChainResult as_plain = chain(false);
     const ChainResult as_mangled = chain(true);
-    plain += as_plain.ended && !as_plain.users.empty() ? 1U : 0U;
-    mangled += as_mangled.ended && !as_mangled.users.empty() ? 1U : 0U;
+    // A list that both readings break off at the first link says nothing; a cyclic one goes on
+    // longer when read rightly.
+    if (as_plain.ended != as_mangled.ended) {
+      ++(as_plain.ended ? plain : mangled);
+    } else if (as_plain.users.size() != as_mangled.users.size()) {
+      ++(as_plain.users.size() > as_mangled.users.size() ? plain : mangled);
+    }
   };
   for (const Tcache& tcache : tcaches) {
     for (uint32_t bin = 0; bin < kTcacheSmallBins; ++bin) {

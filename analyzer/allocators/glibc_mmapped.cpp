@@ -24,8 +24,11 @@ struct Header {
 // One unclaimed stretch of memory, read in place.
 class Memory {
  public:
-  Memory(uint64_t base, std::span<const std::byte> bytes, uint64_t page)
-      : base_(base), bytes_(bytes), page_(page) {}
+  // `extent`: how far the memory reaches, dumped or not. `trailer`: what a mapping has behind its
+  // chunk.
+  Memory(uint64_t base, std::span<const std::byte> bytes, uint64_t extent, uint64_t page,
+         uint64_t trailer)
+      : base_(base), bytes_(bytes), extent_(extent), page_(page), trailer_(trailer) {}
 
   void scan(std::vector<MmappedChunk>* chunks) const {
     const uint64_t first = ((base_ + page_ - 1) & ~(page_ - 1)) - base_;
@@ -48,16 +51,16 @@ class Memory {
   // The length of the mapping whose first chunk header is at `at`, or 0 if there is none.
   uint64_t chunk_at(uint64_t at) const {
     const Header h = header(at);
-    const uint64_t size = h.size & ~kSizeFlags;
-    const bool good = h.prev_size == 0 && (h.size & kSizeFlags) == kIsMmapped && size >= page_ &&
-                      size % page_ == 0 && size <= bytes_.size() - at;
-    return good ? size : 0;
+    const uint64_t mapping = (h.size & ~kSizeFlags) + trailer_;
+    const bool good = h.prev_size == 0 && (h.size & kSizeFlags) == kIsMmapped && mapping >= page_ &&
+                      mapping % page_ == 0 && mapping <= extent_ - at;
+    return good ? mapping : 0;
   }
 
   bool is_moved_header(uint64_t start, uint64_t mapping, uint64_t lead) const {
-    if (lead + kMinSize > mapping) return false;
+    if (lead + kMinSize > mapping || start + lead + kHeaderSize > bytes_.size()) return false;
     const Header h = header(start + lead);
-    return h.prev_size == lead && h.size == ((mapping - lead) | kIsMmapped);
+    return h.prev_size == lead && h.size == ((mapping - trailer_ - lead) | kIsMmapped);
   }
 
   MmappedChunk describe(uint64_t at, uint64_t mapping) const {
@@ -72,12 +75,14 @@ class Memory {
     }
     return {{Address(base_ + at), ByteCount(mapping)},
             Address(base_ + at + lead + kHeaderSize),
-            mapping - lead - kHeaderSize};
+            mapping - lead - kHeaderSize - (trailer_ == 0 ? 0 : kWord)};
   }
 
   uint64_t base_;
   std::span<const std::byte> bytes_;
+  uint64_t extent_;
   uint64_t page_;
+  uint64_t trailer_;
 };
 
 }  // namespace
@@ -109,18 +114,30 @@ std::optional<Parameters> find_parameters(const Image& image, const Arena& main)
   return fallback;
 }
 
-std::vector<MmappedChunk> find_mmapped(const Image& image,
-                                       const std::vector<AddressRange>& claimed) {
-  std::vector<MmappedChunk> chunks;
-  for (const Region& region : image.regions) {
+std::vector<MmappedChunk> find_mmapped(const Image& image, const std::vector<AddressRange>& claimed,
+                                       uint64_t trailer) {
+  const auto may_hold = [](const Region& region) {
     const bool anonymous =
         region.kind == RegionKind::kAnonymous || region.kind == RegionKind::kStack;
-    if (!anonymous || !region.permissions.write || region.bytes.empty()) continue;
+    return anonymous && region.permissions.write;
+  };
+  std::vector<MmappedChunk> chunks;
+  for (size_t i = 0; i < image.regions.size(); ++i) {
+    const Region& region = image.regions[i];
+    if (!may_hold(region) || region.bytes.empty()) continue;
     const uint64_t region_begin = region.range.base.value();
     const uint64_t region_end = region_begin + region.range.size.value();
+    // The mapping may go on where the dump does not.
+    uint64_t mapped_end = region_end;
+    for (size_t next = i + 1; next < image.regions.size() && may_hold(image.regions[next]) &&
+                              image.regions[next].range.base.value() == mapped_end;
+         ++next) {
+      mapped_end = image.regions[next].range.end().value();
+    }
     for_each_unclaimed(claimed, region_begin, region_end, [&](uint64_t begin, uint64_t end) {
+      const uint64_t extent = (end == region_end ? mapped_end : end) - begin;
       const auto bytes = image.view(Address(begin), end - begin);
-      Memory(begin, bytes, image.page_size).scan(&chunks);
+      Memory(begin, bytes, extent, image.page_size, trailer).scan(&chunks);
     });
   }
   return chunks;

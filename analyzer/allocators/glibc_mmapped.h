@@ -27,8 +27,9 @@ struct MmappedChunk {
   uint64_t usable = 0;
 };
 
-// Every mmapped chunk in anonymous writable memory outside `claimed` (sorted, disjoint).
-std::vector<MmappedChunk> find_mmapped(const Image& image,
-                                       const std::vector<AddressRange>& claimed);
+// Every mmapped chunk in anonymous writable memory outside `claimed` (sorted, disjoint). `trailer`:
+// ArenaLayout::mmapped_trailer.
+std::vector<MmappedChunk> find_mmapped(const Image& image, const std::vector<AddressRange>& claimed,
+                                       uint64_t trailer);
 
 }  // namespace residue::glibc

@@ -23,40 +23,76 @@ constexpr uint64_t kPrefetchDistance = 1024;
 constexpr uint64_t kReleaseEvery = 16 << 20;
 // After this many believable headers in a row a chain counts as found again.
 constexpr unsigned kProvingHeaders = 64;
+// Fewer are enough where the bytes end: there is no more to see.
+constexpr unsigned kProvingBeforeGap = 4;
 
 class StretchWalker {
  public:
   StretchWalker(const Image& image, const Arena& arena, const Stretch& stretch, HeapId heap,
                 Diagnostics& diagnostics)
-      : arena_(arena),
+      : image_(image),
+        arena_(arena),
         heap_(heap),
         diagnostics_(diagnostics),
         base_(stretch.first_chunk.value()),
         length_(stretch.memory.end().value() - stretch.first_chunk.value()),
-        ends_in_top_(stretch.ends_in_top) {
-    bytes_ = image.view(stretch.first_chunk, length_);
-    top_ = ends_in_top_ ? arena.top.value() - base_ : ~uint64_t{0};
-  }
+        ends_in_top_(stretch.ends_in_top),
+        top_(ends_in_top_ ? arena.top.value() - base_ : ~uint64_t{0}) {}
 
   StretchWalk walk() {
-    if (bytes_.size() < length_) {
-      lose(bytes_.size(), length_ - bytes_.size(), "heap memory is not in the dump");
-    }
-    uint64_t at = 0;
-    while (at + kHeaderSize <= bytes_.size()) {
-      const uint64_t stopped = walk_run(at);
-      if (stopped == kDone) break;
-      const uint64_t next = resynchronise(stopped);
-      skip(stopped, next);
+    for (uint64_t at = 0; at < length_;) {
+      if (!load_piece(at)) {
+        const uint64_t next = next_piece(at);
+        lose(at, next - at, "heap memory is not in the dump");
+        if (!load_piece(next)) break;
+        at = chain_starts(next) ? next : resynchronise(next);
+        if (at > next) skip(next, at);
+        continue;
+      }
+      const Stop stop = walk_run(at);
+      at = stop.at;
+      if (stop.why == Stop::kEnd) break;
+      if (stop.why == Stop::kNoBytes) continue;
+      const uint64_t next = resynchronise(at);
+      skip(at, next);
       at = next;
     }
     return std::move(result_);
   }
 
  private:
-  static constexpr uint64_t kDone = ~uint64_t{0};
+  // Where a run ended, and why.
+  struct Stop {
+    enum Why { kEnd, kNoBytes, kBadHeader } why;
+    uint64_t at;
+  };
 
-  uint64_t head(uint64_t at) const { return load<uint64_t>(bytes_.subspan(at + kWord)); }
+  // Positions are relative to base_. The readable piece of the stretch is [piece_, piece_end()).
+  uint64_t piece_end() const { return piece_ + bytes_.size(); }
+  bool readable(uint64_t at) const { return at >= piece_ && at + kHeaderSize <= piece_end(); }
+  uint64_t word_at(uint64_t at) const { return load<uint64_t>(bytes_.subspan(at - piece_)); }
+  uint64_t head(uint64_t at) const { return word_at(at + kWord); }
+
+  // Makes the bytes from `at` on readable; false if there are none, or too few for a header.
+  bool load_piece(uint64_t at) {
+    if (at >= length_) return false;
+    piece_ = at;
+    bytes_ = image_.view(Address(base_ + at), length_ - at);
+    return bytes_.size() >= kHeaderSize;
+  }
+
+  // The next position behind `at` with bytes, or the end of the stretch.
+  uint64_t next_piece(uint64_t at) const {
+    auto region =
+        std::upper_bound(image_.regions.begin(), image_.regions.end(), Address(base_ + at),
+                         [](Address a, const Region& r) { return a < r.range.base; });
+    for (; region != image_.regions.end(); ++region) {
+      const uint64_t begin = region->range.base.value() - base_;
+      if (begin >= length_) break;
+      if (!region->bytes.empty()) return begin;
+    }
+    return length_;
+  }
 
   void lose(uint64_t at, uint64_t bytes, const char* why) {
     result_.problems.push_back(std::to_string(bytes) + " bytes at " + hex(base_ + at) + ": " + why);
@@ -66,10 +102,11 @@ class StretchWalker {
   // When brk moved under it, malloc closes the old run with fenceposts and counts the foreign bytes
   // in system_mem: no damage. Anything else that is no header is.
   void skip(uint64_t from, uint64_t to) {
-    if (from + kHeaderSize > bytes_.size()) return;
+    if (!readable(from)) return;
     const AddressRange gap{Address(base_ + from), ByteCount(to - from)};
     result_.skipped.push_back(gap);
-    if (head(from) == (kFencepostSize | kPrevInUse) && to < bytes_.size()) {
+    // The first fencepost loses its PREV_INUSE when the old top before it is freed.
+    if ((head(from) | kPrevInUse) == (kFencepostSize | kPrevInUse) && to < piece_end()) {
       diagnostics_.add(Severity::kNote, kStage, "address " + hex(gap.base.value()), to - from,
                        "memory in the middle of the heap was taken with sbrk by others");
       return;
@@ -85,8 +122,7 @@ class StretchWalker {
     const uint64_t size = head(at) & ~kSizeFlags;
     if (size != kFencepostSize && size != kMinSize) return false;
     const uint64_t last = at + size;
-    return last + kHeaderSize == length_ && last + kHeaderSize <= bytes_.size() &&
-           (head(last) & ~kSizeFlags) == 0;
+    return last + kHeaderSize == length_ && readable(last) && (head(last) & ~kSizeFlags) == 0;
   }
 
   // A header that can be true: aligned, big enough, inside the stretch and before top.
@@ -97,31 +133,30 @@ class StretchWalker {
            at < limit && size <= limit - at;
   }
 
-  // Walks one run from `start`. Returns kDone at the proper end, else where it could not go on.
-  uint64_t walk_run(uint64_t start) {
+  Stop walk_run(uint64_t start) {
     WalkedRun walked;
-    Run& run = walked.run;
-    run.heap = heap_;
-    run.gap = kWord;
-    run.begin = Address(base_ + start + kHeaderSize);
+    walked.run.heap = heap_;
+    walked.run.gap = kWord;
+    walked.run.begin = Address(base_ + start + kHeaderSize);
     uint64_t at = start;
     uint64_t released = start;
-    uint64_t stopped = kDone;
+    Stop::Why why = Stop::kNoBytes;
     uint64_t previous_size = 0;
-    while (true) {
-      if (at + kHeaderSize > bytes_.size()) break;
+    while (readable(at)) {
       const uint64_t size_word = head(at);
-      if ((size_word & kPrevInUse) == 0 && !walked.states.empty()) {
+      const bool end = is_end(at);
+      const bool good = end || plausible(at, size_word);
+      // A header that is not to be believed says nothing of the chunk before it, unless the size it
+      // keeps of that chunk is right.
+      if ((size_word & kPrevInUse) == 0 && !walked.states.empty() &&
+          (good || word_at(at) == previous_size)) {
         walked.states.back() = ChunkState::kFree;
         ++result_.free_chunks;
         result_.free_bytes += previous_size;
       }
-      if (is_end(at)) {
-        if (ends_in_top_) add_top(&walked, &at);
-        break;
-      }
-      if (!plausible(at, size_word)) {
-        stopped = at;
+      if (!good || end) {
+        why = end ? Stop::kEnd : Stop::kBadHeader;
+        if (end && ends_in_top_) add_top(&walked, &at);
         break;
       }
       add_chunk(&walked, (at - start) / kAlignment, ChunkState::kUsed);
@@ -129,14 +164,16 @@ class StretchWalker {
       note_tcache_size(at, size);
       previous_size = size;
       at += size;
-      __builtin_prefetch(bytes_.data() + std::min<uint64_t>(at + kPrefetchDistance, bytes_.size()));
+      __builtin_prefetch(bytes_.data() +
+                         std::min<uint64_t>(at - piece_ + kPrefetchDistance, bytes_.size()));
       if (at - released >= kReleaseEvery) {
-        release_pages(bytes_.subspan(released, std::min<uint64_t>(at, bytes_.size()) - released));
+        const uint64_t until = std::min(at, piece_end());
+        release_pages(bytes_.subspan(released - piece_, until - released));
         released = at;
       }
     }
     keep(std::move(walked), start, std::min(at, length_));
-    return stopped;
+    return {why, at};
   }
 
   static void add_chunk(WalkedRun* walked, uint64_t granule, ChunkState state) {
@@ -167,17 +204,18 @@ class StretchWalker {
     walked.run.end = Address(base_ + end + kHeaderSize);
     walked.starts.resize(((end - start) / kAlignment + 63) / 64);
     const uint64_t user = start + kHeaderSize;
-    const uint64_t until = std::min<uint64_t>(end + kHeaderSize, bytes_.size());
+    const uint64_t until = std::min<uint64_t>(end + kHeaderSize, piece_end());
     walked.run.bytes =
-        user < until ? bytes_.subspan(user, until - user) : std::span<const std::byte>();
+        user < until ? bytes_.subspan(user - piece_, until - user) : std::span<const std::byte>();
     result_.runs.push_back(std::move(walked));
   }
 
-  // Whether a believable chain starts at `from`: it reaches the end, or goes on long enough.
+  // Whether a believable chain starts at `from`: it reaches the end, or goes on long enough, or to
+  // where the readable bytes end.
   bool chain_starts(uint64_t from) const {
     uint64_t at = from;
     for (unsigned n = 0; n < kProvingHeaders; ++n) {
-      if (at + kHeaderSize > bytes_.size()) return false;
+      if (!readable(at)) return n >= kProvingBeforeGap;
       if (is_end(at)) return n > 0 || at == top_;
       if (!plausible(at, head(at))) return false;
       at += head(at) & ~kSizeFlags;
@@ -185,23 +223,24 @@ class StretchWalker {
     return true;
   }
 
-  // The nearest place after `bad` from which the chain can be believed, or the end of the bytes.
-  // Chains from wrong places die within a few steps.
+  // The nearest place after `bad` from which the chain can be believed, or the end of the readable
+  // bytes. Chains from wrong places die within a few steps.
   uint64_t resynchronise(uint64_t bad) const {
-    for (uint64_t from = bad + kAlignment; from + kHeaderSize <= bytes_.size();
-         from += kAlignment) {
+    for (uint64_t from = bad + kAlignment; readable(from); from += kAlignment) {
       if (chain_starts(from)) return from;
     }
-    return bytes_.size();
+    return piece_end();
   }
 
+  const Image& image_;
   const Arena& arena_;
   HeapId heap_;
   Diagnostics& diagnostics_;
   uint64_t base_;
   uint64_t length_;
   bool ends_in_top_;
-  uint64_t top_ = 0;
+  uint64_t top_;
+  uint64_t piece_ = 0;
   std::span<const std::byte> bytes_;
   StretchWalk result_;
 };
