@@ -11,6 +11,7 @@ uint64_t ChunkMap::words_for(const Run& run) const {
 }
 
 void ChunkMap::add_run(const Run& run, std::vector<uint64_t> starts) {
+  if (run.begin == run.end) return;
   runs_.push_back(run);
   parts_.push_back(std::move(starts));
 }

@@ -2,10 +2,7 @@
 
 #include <unistd.h>
 
-#include <array>
 #include <chrono>
-#include <filesystem>
-#include <fstream>
 
 #include "formats/base/text.h"
 #include "formats/format.h"
@@ -76,17 +73,6 @@ void print_diagnostics(const std::string& path, const Diagnostics& diagnostics,
     err << "residue: " << printable(path) << ": " << diagnostics.dropped()
         << " further diagnostics like these\n";
   }
-}
-
-bool is_database(const std::string& path) {
-  // SQLite file format 1.3: the first 16 bytes.
-  static constexpr std::string_view kMagic("SQLite format 3\0", 16);
-  std::error_code ignored;
-  if (!std::filesystem::is_regular_file(path, ignored)) return false;
-  std::ifstream file(path, std::ios::binary);
-  std::array<char, 16> head{};
-  file.read(head.data(), head.size());
-  return file.gcount() == 16 && std::string_view(head.data(), head.size()) == kMagic;
 }
 
 }  // namespace residue

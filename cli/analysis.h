@@ -24,7 +24,4 @@ Result<std::unique_ptr<Analysis>> analyze_dump(const std::string& path, const Op
 void print_diagnostics(const std::string& path, const Diagnostics& diagnostics,
                        const Options& options, std::ostream& err);
 
-// Whether the file is an SQLite database rather than a dump.
-bool is_database(const std::string& path);
-
 }  // namespace residue

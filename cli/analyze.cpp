@@ -5,9 +5,9 @@
 #include "cli/analysis.h"
 #include "cli/table.h"
 #include "cli/units.h"
+#include "cli/version.h"
 #include "db/store.h"
 #include "formats/base/text.h"
-#include "version.h"
 
 namespace residue {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/version.h"
 #include "formats/base/text.h"
-#include "version.h"
 
 namespace residue {
 

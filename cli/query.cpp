@@ -7,9 +7,10 @@
 #include <optional>
 
 #include "cli/analysis.h"
+#include "cli/version.h"
+#include "db/database_file.h"
 #include "db/store.h"
 #include "formats/base/text.h"
-#include "version.h"
 
 namespace residue {
 namespace {
@@ -45,7 +46,7 @@ Result<Source> open_source(const std::string& text, const Options& options, Stre
   std::string path;
   std::string snapshot;
   split_snapshot(text, &path, &snapshot);
-  if (is_database(path)) {
+  if (is_sqlite_file(path)) {
     RESIDUE_ASSIGN(Database opened, open_database(path));
     source.database.emplace(std::move(opened));
     RESIDUE_ASSIGN(source.snapshot, resolve_snapshot(*source.database, snapshot));

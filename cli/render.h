@@ -30,6 +30,10 @@ class Renderer final : public RowSink {
  public:
   Renderer(std::ostream& out, OutputFormat format);
   ~Renderer() override;
+  Renderer(const Renderer&) = delete;
+  Renderer& operator=(const Renderer&) = delete;
+  Renderer(Renderer&&) = delete;
+  Renderer& operator=(Renderer&&) = delete;
 
   void begin(std::span<const std::string> columns) override;
   bool row(std::span<const Cell> cells) override;

@@ -43,7 +43,7 @@ inline constexpr size_t kMaxHeaderBytes = size_t{8} << 20;
 enum Column : size_t { kSpans, kFlags, kTypes, kOwners, kClusters, kColumns };
 inline constexpr size_t kDictionaries = 3;
 
-inline constexpr uint64_t kLongSpan = 0xffff;  // this span and longer ones are listed
+inline constexpr uint64_t kLongestSpan = 0xffff;  // longer ones are listed
 inline constexpr unsigned kMaxGranuleShift = 12;
 inline constexpr unsigned kReachShift = 2;
 

@@ -8,6 +8,7 @@
 
 #include <zstd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -40,10 +41,8 @@ class ChunkEncoder {
     if (&run != run_) begin_segment(address, run);
     const uint64_t span = usable.value() + run.gap;
     const uint64_t granules = span >> shift_;
-    const auto stored = granules < block_format::kLongSpan
-                            ? static_cast<uint32_t>(granules)
-                            : static_cast<uint32_t>(block_format::kLongSpan);
-    if (granules >= block_format::kLongSpan) long_spans_.push_back({count_, granules});
+    const auto stored = static_cast<uint32_t>(std::min(granules, block_format::kLongestSpan));
+    if (granules > stored) long_spans_.push_back({count_, granules});
     spans_[count_] = static_cast<uint8_t>(stored);
     spans_[kBlockChunks + count_] = static_cast<uint8_t>(stored >> 8);
     Segment& segment = segments_.back();

@@ -178,7 +178,7 @@ int plan_filter(sqlite3_index_info* info) {
     // "state = 'USED' COLLATE NOCASE" compares otherwise than we do.
     const bool is_text = term == kStateIs || term == kReachIs;
     if (is_text && std::string_view(sqlite3_vtab_collation(info, i)) != "BINARY") continue;
-    plan += term;
+    plan += static_cast<char>(term);
     info->aConstraintUsage[i].argvIndex = static_cast<int>(plan.size());
     // Address bounds are inclusive and skip by blocks; all else is compared exactly as SQLite
     // would.

@@ -14,13 +14,18 @@ namespace residue {
 
 struct Database::State {
   std::string path;
+  DatabaseOptions options;
   sqlite3* db = nullptr;
   bool writable = false;
   bool memory = false;
-  bool created = false;  // by us, and nothing stored yet
   LiveSnapshots live;
 
+  State() = default;
   ~State();
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  State(State&&) = delete;
+  State& operator=(State&&) = delete;
 };
 
 namespace {
@@ -88,71 +93,42 @@ void try_write_ahead_log(sqlite3* db, const DatabaseOptions& options) {
   sqlite3_busy_timeout(db, options.busy_timeout_ms);
 }
 
-// True if the connection now uses a rollback journal, which only the last connection can bring
-// about.
-bool leave_write_ahead_log(sqlite3* db) {
-  const auto mode = Statement::prepare(db, "PRAGMA journal_mode = DELETE");
-  return mode && sqlite3_step(mode->get()) == SQLITE_ROW && mode->text(0) == "delete";
-}
-
-// Removes a file that we created for nothing, unless others have it open by now. A writer that
-// opens it in this very moment notices that its file is gone (SQLITE_READONLY_DBMOVED).
-void remove_unused(sqlite3* db, const std::string& path) {
-  sqlite3_busy_timeout(db, 0);
-  std::error_code missing;
-  const auto size = std::filesystem::file_size(path, missing);
-  if (missing || (size != 0 && !leave_write_ahead_log(db))) return;
-  const auto transaction = Transaction::begin(db);
-  if (!transaction) return;
-  const auto objects = pragma_value(db, "SELECT count(*) FROM sqlite_schema");
-  if (!objects) return;
-  if (*objects != 0) {
-    const auto rows = pragma_value(db, "SELECT count(*) FROM snapshot");
-    if (!rows || *rows != 0) return;
-  }
-  ::unlink(path.c_str());
-}
-
 }  // namespace
 
-Database::State::~State() {
-  if (created && db != nullptr) remove_unused(db, path);
-  sqlite3_close_v2(db);
-}
+Database::State::~State() { sqlite3_close_v2(db); }
 
-Result<void> Database::open_reader(State& state, const DatabaseOptions& options, bool wal) {
+Result<void> Database::open_reader(State& state, bool wal) {
   // With a write-ahead log a reader has to write to the log's index; opened read-only it would
   // leave that file behind. query_only keeps such a connection from changing the database.
   const std::filesystem::path directory = std::filesystem::absolute(state.path).parent_path();
   const bool may_write =
       wal && ::access(state.path.c_str(), W_OK) == 0 && ::access(directory.c_str(), W_OK) == 0;
   const int flags = may_write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
-  Result<void> opened = connect(&state.db, sqlite_name(state.path), flags, options);
+  Result<void> opened = connect(&state.db, sqlite_name(state.path), flags, state.options);
   if (opened) opened = check_identity(state.db);
   if (!opened && opened.error().code == ErrorCode::kIo && wal &&
       companion_size(state.path, "-wal") == 0) {
     // A directory in which the log's index cannot be made. Nobody writes there, so that reading
     // without locks is safe.
     opened = connect(&state.db, immutable_uri(state.path), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI,
-                     options);
+                     state.options);
     if (opened) opened = check_identity(state.db);
   }
   RESIDUE_TRY(std::move(opened));
   return run_sql(state.db, "PRAGMA query_only = 1");
 }
 
-Result<void> Database::open_writer(State& state, const DatabaseOptions& options, bool missing) {
+Result<void> Database::open_writer(State& state) {
   const std::string name = state.memory ? state.path : sqlite_name(state.path);
-  RESIDUE_TRY(connect(&state.db, name, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, options));
+  RESIDUE_TRY(connect(&state.db, name, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, state.options));
   if (sqlite3_db_readonly(state.db, "main") == 1) {
     return Error{ErrorCode::kIo, "the file is read-only", {}};
   }
   RESIDUE_ASSIGN(const int64_t objects,
                  pragma_value(state.db, "SELECT count(*) FROM sqlite_schema"));
-  state.created = missing && objects == 0;
   if (objects == 0) {
     RESIDUE_TRY(create_schema(state.db));
-    try_write_ahead_log(state.db, options);
+    try_write_ahead_log(state.db, state.options);
   }
   return check_identity(state.db);
 }
@@ -161,6 +137,7 @@ Result<Database> Database::open(const std::string& path, Mode mode,
                                 const DatabaseOptions& options) {
   auto state = std::make_unique<State>();
   state->path = path;
+  state->options = options;
   state->writable = mode == Mode::kWrite;
   state->memory = path == ":memory:";
   FileIdentity identity;
@@ -171,9 +148,9 @@ Result<Database> Database::open(const std::string& path, Mode mode,
   }
   Result<void> opened;
   if (mode == Mode::kWrite) {
-    opened = open_writer(*state, options, identity.kind == FileKind::kMissing && !state->memory);
+    opened = open_writer(*state);
   } else if (identity.kind == FileKind::kDatabase) {
-    opened = open_reader(*state, options, identity.wal);
+    opened = open_reader(*state, identity.wal);
   } else if (identity.kind == FileKind::kMissing) {
     opened = Error{ErrorCode::kNotFound, "no such file", {}};
   } else if (identity.kind == FileKind::kUnfinished) {
@@ -196,7 +173,6 @@ Database::~Database() = default;
 sqlite3* Database::handle() const { return state_->db; }
 const std::string& Database::path() const { return state_->path; }
 bool Database::writable() const { return state_->writable; }
-void Database::keep() { state_->created = false; }
 void Database::add_live(int64_t id, const Snapshot& snapshot) {
   state_->live.push_back({id, &snapshot});
 }

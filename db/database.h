@@ -36,6 +36,8 @@ class Database {
 
   Database(Database&&) noexcept;
   Database& operator=(Database&&) noexcept;
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
   ~Database();
 
   sqlite3* handle() const;
@@ -45,14 +47,12 @@ class Database {
   // Shows the chunks of `snapshot` under the id `id` in the table `chunk`, without a copy. The
   // snapshot must outlive the database.
   void add_live(int64_t id, const Snapshot& snapshot);
-  // Something was stored: the file stays even if it was created here.
-  void keep();
 
  private:
   struct State;
   explicit Database(std::unique_ptr<State> state);
-  static Result<void> open_reader(State& state, const DatabaseOptions& options, bool wal);
-  static Result<void> open_writer(State& state, const DatabaseOptions& options, bool missing);
+  static Result<void> open_reader(State& state, bool wal);
+  static Result<void> open_writer(State& state);
   std::unique_ptr<State> state_;
 };
 

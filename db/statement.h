@@ -110,6 +110,8 @@ class Transaction {
   static Result<Transaction> begin(sqlite3* db);
   Transaction(Transaction&& other) noexcept : db_(std::exchange(other.db_, nullptr)) {}
   Transaction& operator=(Transaction&&) = delete;
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
   ~Transaction();
 
   Result<void> commit();

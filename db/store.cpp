@@ -96,7 +96,6 @@ Result<StoreOutcome> store(Database& database, const Snapshot& snapshot,
   }
   auto outcome = store_in_transaction(database.handle(), snapshot, options, true);
   if (!outcome) return std::move(outcome).error().in(database.path());
-  database.keep();
   return outcome;
 }
 

@@ -98,7 +98,7 @@ std::optional<uint64_t> Image::word(Address a) const {
 }
 
 std::optional<std::string_view> Image::c_string(Address a, uint64_t limit) const {
-  const auto bytes = view(a, limit + 1);
+  const auto bytes = view(a, std::max(limit, limit + 1));
   const auto nul = std::find(bytes.begin(), bytes.end(), std::byte{0});
   if (nul == bytes.end()) return std::nullopt;
   return std::string_view(static_cast<const char*>(static_cast<const void*>(bytes.data())),

@@ -33,10 +33,16 @@ class ArenaFinder {
 
   std::vector<Arena> find() {
     std::vector<Arena> found;
-    for (const Region& region : image_.regions) {
-      if (region.kind == RegionKind::kModuleData) scan(region, &found);
+    // A ring that does not close is believed only when there is no better one: with a wrong layout
+    // rings break too.
+    for (const bool broken : {false, true}) {
+      accept_broken_ = broken;
+      for (const Region& region : image_.regions) {
+        if (region.kind == RegionKind::kModuleData) scan(region, &found);
+      }
+      if (!found.empty()) return found;
     }
-    if (found.empty()) find_orphans(&found);
+    find_orphans(&found);
     return found;
   }
 
@@ -135,6 +141,13 @@ class ArenaFinder {
     return empty >= kMinEmptyBins;
   }
 
+  // The heap_info before a thread arena names it, also when the arena itself is trampled.
+  bool is_named_by_heap(Address arena) const {
+    return std::any_of(kHeapInfoSizes.begin(), kHeapInfoSizes.end(), [&](uint32_t size) {
+      return word(arena - ByteCount(size)) == arena.value();
+    });
+  }
+
   // Follows `next` from the main arena. Nullopt if it does not lead back.
   std::optional<std::vector<Arena>> ring(Address main, const ArenaLayout& layout) {
     std::vector<Arena> arenas;
@@ -142,7 +155,8 @@ class ArenaFinder {
     do {
       if (arenas.size() >= kMaxArenas || (at != main && !is_arena(at, layout, false))) {
         // A damaged ring after a believable main arena: use what there is.
-        if (arenas.size() < 2 || arenas.size() >= kMaxArenas) return std::nullopt;
+        const bool believable = arenas.size() >= 2 || is_named_by_heap(at);
+        if (!accept_broken_ || !believable || arenas.size() >= kMaxArenas) return std::nullopt;
         diagnostics_.add(Severity::kDamage, kStage, "address " + hex(at.value()), 0,
                          "the ring of arenas is broken here; further arenas are unknown");
         return arenas;
@@ -264,6 +278,7 @@ class ArenaFinder {
   const Image& image_;
   Diagnostics& diagnostics_;
   uint32_t heap_info_size_ = kHeapInfoSizes[0];
+  bool accept_broken_ = false;
 };
 
 }  // namespace

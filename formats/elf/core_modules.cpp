@@ -105,8 +105,8 @@ void find_modules(Image* image, const CoreNotes& notes, Diagnostics& diagnostics
       if (module) {
         add(std::move(module).value(), file.path);
       } else {
-        diagnostics.add(Severity::kWarning, kStage, "address " + hex(file.range.base.value()), 0,
-                        file.path + " starts like a module but is none: " + module.error().message);
+        diagnostics.add(Severity::kWarning, kStage, file.path, 0,
+                        "starts like a module but is none: " + module.error().message);
       }
       continue;
     }
@@ -115,10 +115,9 @@ void find_modules(Image* image, const CoreNotes& notes, Diagnostics& diagnostics
     const bool is_program =
         entry != notes.auxv.end() && bare.range.contains(Address(entry->second));
     if (!is_program && !looks_like_library(file.path)) continue;
-    diagnostics.add(Severity::kWarning, kStage, "address " + hex(file.range.base.value()), 0,
-                    file.path +
-                        ": its ELF header is not in the core, so neither its build-id nor "
-                        "its segments are known");
+    diagnostics.add(Severity::kWarning, kStage, file.path, 0,
+                    "its ELF header is not in the core, so neither its build-id nor its segments "
+                    "are known");
     add(std::move(bare), file.path);
   }
 }
@@ -177,7 +176,7 @@ void open_module_file(Image* image, Module* module, const FileSearch& search,
   if (module->file.empty()) {
     diagnostics.add(Severity::kNote, kStage, module->path, 0,
                     mismatch ? "the file on disk has another build-id and is not used"
-                             : "no file with build-id " + module->build_id + " found");
+                             : "no file with its build-id was found");
   }
 }
 

@@ -161,7 +161,8 @@ class NoteReader {
     thread.pc = thread.registers[kRegisterRip].value;
     thread.sp = thread.registers[kRegisterRsp].value;
     thread.thread_pointer = thread.registers[kRegisterFsBase].value;
-    if (thread.signal != 0) thread.reason = signal_name(thread.signal);
+    // The kernel writes the signal that ended the process into every thread's status.
+    if (thread.signal != 0 && notes_->threads.empty()) thread.reason = signal_name(thread.signal);
     // The kernel writes the thread that got the signal first.
     thread.crashed = notes_->threads.empty() && is_crash(thread.signal);
     notes_->threads.push_back(std::move(thread));

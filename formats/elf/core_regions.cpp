@@ -64,13 +64,12 @@ class RegionBuilder {
   void add(Region region, Diagnostics& diagnostics) {
     if (region.range.size.value() == 0) return;
     if (!regions_.empty()) {
-      const AddressRange& before = regions_.back().range;
-      const uint64_t end = before.end().value();
+      const uint64_t end = regions_.back().range.end().value();
       const uint64_t base = region.range.base.value();
-      // `end` is 0 behind a region that reaches the end of the address space; differences still
-      // hold.
-      if (base - before.base.value() < before.size.value()) {
-        const uint64_t overlap = std::min(end - base, region.range.size.value());
+      // 0: what is there already reaches the end of the address space.
+      if (end == 0 || base < end) {
+        const uint64_t left = region.range.size.value();
+        const uint64_t overlap = end == 0 ? left : std::min(end - base, left);
         diagnostics.add(Severity::kDamage, kStage, "address " + hex(base), overlap,
                         "segments of the core overlap; the first one counts");
         region.range = {Address(end), region.range.size - ByteCount(overlap)};

@@ -37,6 +37,7 @@ LIBRARIES = [
     ("lzma*", ["formats/*", "symbolize/*.cpp"]),
     ("lz4*.h", ["formats/*"]),
     ("bzlib.h", ["formats/*"]),
+    ("cxxabi.h", ["symbolize/*.cpp"]),
     ("iostream", ["cli/*"]),
     ("print", ["cli/*"]),
 ]

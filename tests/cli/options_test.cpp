@@ -1,0 +1,79 @@
+#include "cli/options.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace residue {
+namespace {
+
+Result<Options> parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "residue");
+  return parse_options(static_cast<int>(words.size()), words.data());
+}
+
+TEST(Options, MayStandBeforeAndAfterTheCommand) {
+  const auto before = parse({"--format", "json", "info", "core"});
+  const auto after = parse({"info", "core", "--format", "json"});
+  ASSERT_TRUE(before);
+  ASSERT_TRUE(after);
+  EXPECT_EQ(before->format, OutputFormat::kJson);
+  EXPECT_EQ(after->format, OutputFormat::kJson);
+  EXPECT_EQ(after->command, "info");
+  EXPECT_EQ(after->arguments, std::vector<std::string>{"core"});
+}
+
+TEST(Options, RepeatedSymbolDirectoriesKeepTheirOrder) {
+  const auto options = parse({"info", "core", "--symbols", "a", "--symbols", "b"});
+  ASSERT_TRUE(options);
+  EXPECT_EQ(options->search.symbols, (std::vector<std::string>{"a", "b"}));
+}
+
+TEST(Options, AbbreviationsAreRefused) {
+  const auto options = parse({"info", "core", "--form", "json"});
+  ASSERT_FALSE(options);
+  EXPECT_EQ(options.error().code, ErrorCode::kUsage);
+}
+
+TEST(Options, WrongUsageIsAnError) {
+  for (const std::vector<const char*>& words : std::vector<std::vector<const char*>>{
+           {},
+           {"nonsense"},
+           {"info"},
+           {"info", "a", "b"},
+           {"explain", "core"},
+           {"analyze"},
+           {"analyze", "a", "--format", "xml"},
+           {"analyze", "a", "--limit", "-1"},
+           {"analyze", "a", "--limit", "many"},
+           {"analyze", "a", "b", "--db", "d", "--label", "one"},
+           {"analyze", "a", "--label", "no database"},
+           {"info", "core", "--db", "x"},
+           {"info", "core", "--unknown"}}) {
+    const auto options = parse(words);
+    ASSERT_FALSE(options) << (words.empty() ? "(nothing)" : words.back());
+    EXPECT_EQ(options.error().code, ErrorCode::kUsage);
+  }
+}
+
+TEST(Options, HelpOfACommandIsAskedForInTwoWays) {
+  const auto by_option = parse({"diff", "--help"});
+  const auto by_command = parse({"help", "diff"});
+  ASSERT_TRUE(by_option);
+  ASSERT_TRUE(by_command);
+  EXPECT_EQ(by_option->command, "help");
+  EXPECT_EQ(by_option->arguments, by_command->arguments);
+}
+
+TEST(Options, EveryCommandHasAHelpText) {
+  for (const char* name : {"analyze", "info", "leaks", "explain", "diff", "query"}) {
+    const auto text = help_text(name);
+    ASSERT_TRUE(text) << name;
+    EXPECT_NE(text->find(std::string("residue ") + name), std::string::npos);
+    EXPECT_NE(help_text("")->find(std::string("residue ") + name), std::string::npos);
+  }
+  EXPECT_FALSE(help_text("nonsense"));
+}
+
+}  // namespace
+}  // namespace residue
