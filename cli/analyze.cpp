@@ -1,5 +1,6 @@
 // residue analyze: the whole picture of one or more dumps, and into the database with it.
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 
 #include "cli/analysis.h"
@@ -129,11 +130,19 @@ Error cannot_store(Error error) {
   return error;
 }
 
+Result<void> open_database(const std::string& path, std::optional<Database>* database) {
+  auto opened = Database::open(path, Database::Mode::kWrite);
+  if (!opened) return cannot_store(std::move(opened).error());
+  database->emplace(std::move(opened).value());
+  return {};
+}
+
 // Stores the snapshot if --db is given; its id then.
 Result<std::optional<int64_t>> store_if_wanted(std::optional<Database>* database,
                                                const Snapshot& snapshot, const Options& options,
                                                Streams streams) {
-  if (!database->has_value()) return std::optional<int64_t>();
+  if (options.database.empty()) return std::optional<int64_t>();
+  if (!database->has_value()) RESIDUE_TRY(open_database(options.database, database));
   auto stored = store(**database, snapshot, {kVersion});
   if (!stored) return cannot_store(std::move(stored).error());
   const StoreOutcome outcome = *stored;
@@ -148,12 +157,12 @@ Result<std::optional<int64_t>> store_if_wanted(std::optional<Database>* database
 }  // namespace
 
 Result<int> run_analyze(const Options& options, Streams streams) {
-  // Before the work: a database that cannot be written should not cost minutes to learn about.
+  // What is wrong with the database should not cost minutes to learn; but one that does not exist
+  // yet is made only when there is something to store.
   std::optional<Database> database;
-  if (!options.database.empty()) {
-    auto opened = Database::open(options.database, Database::Mode::kWrite);
-    if (!opened) return cannot_store(std::move(opened).error());
-    database.emplace(std::move(opened).value());
+  std::error_code ignored;
+  if (!options.database.empty() && std::filesystem::exists(options.database, ignored)) {
+    RESIDUE_TRY(open_database(options.database, &database));
   }
   TextTable machine = machine_table();
   int code = kExitDone;

@@ -66,12 +66,37 @@ Result<Source> open_source(const std::string& text, const Options& options, Stre
   return source;
 }
 
+// Several statements are one JSON document: their rows follow each other in one array.
+class OneResult final : public RowSink {
+ public:
+  explicit OneResult(RowSink* sink) : sink_(sink) {}
+  void begin(std::span<const std::string> columns) override {
+    begun_ = true;
+    sink_->begin(columns);
+  }
+  bool row(std::span<const Cell> cells) override { return sink_->row(cells); }
+  void end() override {}
+  void finish() {
+    if (begun_) sink_->end();
+  }
+
+ private:
+  RowSink* sink_;
+  bool begun_ = false;
+};
+
 }  // namespace
 
 Result<int> run_query(const Options& options, Streams streams) {
   RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options, streams));
   Renderer renderer(streams.out, options.format);
-  RESIDUE_TRY(query(*source.database, options.arguments[1], renderer));
+  if (options.format != OutputFormat::kJson) {
+    RESIDUE_TRY(query(*source.database, options.arguments[1], renderer));
+    return kExitDone;
+  }
+  OneResult result(&renderer);
+  RESIDUE_TRY(query(*source.database, options.arguments[1], result));
+  result.finish();
   return kExitDone;
 }
 

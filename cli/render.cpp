@@ -163,6 +163,9 @@ class JsonWriter final : public RowSink {
       keys_.push_back(key + ": ");
       is_address_.push_back(is_address_column(name));
     }
+    // Columns that change in the middle of a result: its rows go on in the same array.
+    if (open_) return;
+    open_ = true;
     rows_ = 0;
     buffer_.text() += '[';
   }
@@ -180,12 +183,14 @@ class JsonWriter final : public RowSink {
   }
 
   void end() override {
+    open_ = false;
     buffer_.text() += rows_ == 0 ? "]\n" : "\n]\n";
     buffer_.flush();
   }
 
  private:
   Buffer buffer_;
+  bool open_ = false;
   std::vector<std::string> keys_;
   std::vector<bool> is_address_;
   uint64_t rows_ = 0;

@@ -3,9 +3,10 @@
 // table: aligned columns, numbers to the right, long texts cut; the first rows are held back to
 // find
 //   the widths, later ones keep them, so that a result of any length needs bounded memory.
-// json:  an array of objects. csv: RFC 4180 with plain newlines. tsv: \t, \n, \r and \\ escaped.
-// Columns that hold addresses (by name) are hexadecimal in table and json. Texts come from dumps:
-// tables show no control characters, json is valid UTF-8 whatever they contain.
+// json:  an array of objects; a begin() before end() only changes the columns of the rows to come.
+// csv: RFC 4180 with plain newlines. tsv: \t, \n, \r and \\ escaped. Columns that hold addresses
+// (by name) are hexadecimal in table and json. Texts come from dumps: tables show no control
+// characters, json is valid UTF-8 whatever they contain.
 //
 // Does not own the stream. Rows are refused (row() returns false) once it fails.
 #pragma once

@@ -40,9 +40,14 @@ class ArenaFinder {
       for (const Region& region : image_.regions) {
         if (region.kind == RegionKind::kModuleData) scan(region, &found);
       }
-      if (!found.empty()) return found;
+      if (!found.empty() && !broken) return found;
     }
+    const bool no_main = found.empty();
     find_orphans(&found);
+    if (no_main && !found.empty()) {
+      diagnostics_.add(Severity::kDamage, kStage, "main_arena", 0,
+                       "not in the dump: only thread arenas are walked");
+    }
     return found;
   }
 
@@ -80,15 +85,12 @@ class ArenaFinder {
       uint64_t at = (begin + kDefaultHeapMax - 1) & ~(kDefaultHeapMax - 1);
       for (; at < end; at += kDefaultHeapMax) add_orphan(Address(at), found);
     }
-    if (found->empty()) return;
-    diagnostics_.add(Severity::kDamage, kStage, "main_arena", 0,
-                     "not in the dump: only thread arenas are walked");
   }
 
   void add_orphan(Address heap, std::vector<Arena>* found) {
     for (const uint32_t size : kHeapInfoSizes) {
       const Address arena = heap + ByteCount(size);
-      if (word(heap) != arena.value()) continue;
+      if (word(heap) != arena.value() || already(*found, arena.value())) continue;
       for (const ArenaLayout& layout : kArenaLayouts) {
         if (!is_arena(arena, layout, false)) continue;
         found->push_back(describe(arena, layout, false));
