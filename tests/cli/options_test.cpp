@@ -36,20 +36,20 @@ TEST(Options, AbbreviationsAreRefused) {
 }
 
 TEST(Options, WrongUsageIsAnError) {
-  for (const std::vector<const char*>& words : std::vector<std::vector<const char*>>{
-           {},
-           {"nonsense"},
-           {"info"},
-           {"info", "a", "b"},
-           {"explain", "core"},
-           {"analyze"},
-           {"analyze", "a", "--format", "xml"},
-           {"analyze", "a", "--limit", "-1"},
-           {"analyze", "a", "--limit", "many"},
-           {"analyze", "a", "b", "--db", "d", "--label", "one"},
-           {"analyze", "a", "--label", "no database"},
-           {"info", "core", "--db", "x"},
-           {"info", "core", "--unknown"}}) {
+  for (const std::vector<const char*>& words :
+       std::vector<std::vector<const char*>>{{},
+                                             {"nonsense"},
+                                             {"info"},
+                                             {"info", "a", "b"},
+                                             {"explain", "core"},
+                                             {"analyze"},
+                                             {"analyze", "a", "--format", "xml"},
+                                             {"analyze", "a", "--limit", "-1"},
+                                             {"analyze", "a", "--limit", "many"},
+                                             {"analyze", "a", "b", "--db", "d", "--label", "one"},
+                                             {"analyze", "a", "--label", "no database"},
+                                             {"info", "core", "--db", "x"},
+                                             {"info", "core", "--unknown"}}) {
     const auto options = parse(words);
     ASSERT_FALSE(options) << (words.empty() ? "(nothing)" : words.back());
     EXPECT_EQ(options.error().code, ErrorCode::kUsage);

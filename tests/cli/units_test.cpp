@@ -21,9 +21,7 @@ TEST(Units, BytesUseDecimalUnits) {
   EXPECT_EQ(bytes_text(123456789), "123 MB");
 }
 
-TEST(Units, RoundingMovesToTheNextUnit) {
-  EXPECT_EQ(bytes_text(999999), "1.0 MB");
-}
+TEST(Units, RoundingMovesToTheNextUnit) { EXPECT_EQ(bytes_text(999999), "1.0 MB"); }
 
 TEST(Units, TheLargestNumberHasAUnit) { EXPECT_EQ(bytes_text(UINT64_MAX), "18.4 EB"); }
 
