@@ -48,7 +48,9 @@ class Marker {
   // The allocator's own chunks are never sources: a thread cache points to dead chunks. ld.so's
   // are, because dynamic TLS hangs on them.
   void mark_system() {
-    for (const ChunkId id : in_.heaps.system) chunks_.reach[id.value()] = Reach::kSystem;
+    for (const ChunkId id : in_.heaps.system) {
+      if (unmarked(id)) chunks_.reach[id.value()] = Reach::kSystem;
+    }
     for (const ChunkId id : in_.loader) {
       if (!unmarked(id)) continue;
       chunks_.reach[id.value()] = Reach::kSystem;

@@ -20,6 +20,7 @@ constexpr uint64_t kThreadStruct = 4096;
 // read here).
 constexpr uint64_t kDescriptorAlignment = 64, kSelf = 16, kTid = 704 + 16;
 constexpr uint64_t kMaxLinkMaps = 1 << 16;
+constexpr uint64_t kMaxDynamicSection = 1 << 16;  // what a damaged header may make us read
 
 class RootFinder {
  public:
@@ -172,9 +173,12 @@ class RootFinder {
 uint64_t first_link_map(const Image& image) {
   for (const Module& module : image.modules) {
     if (!module.is_executable || !module.dynamic) continue;
-    for (uint64_t at = 0; at < module.dynamic->size.value(); at += 16) {
+    const uint64_t size = std::min(module.dynamic->size.value(), kMaxDynamicSection);
+    for (uint64_t at = 0; at < size; at += 16) {
       const Address entry = module.dynamic->base + ByteCount(at);
-      if (image.word(entry).value_or(0) != elf::kDynDebug) continue;
+      const uint64_t tag = image.word(entry).value_or(elf::kDynNull);
+      if (tag == elf::kDynNull) break;
+      if (tag != elf::kDynDebug) continue;
       const uint64_t r_debug = image.word(entry + ByteCount(8)).value_or(0);
       return image.word(Address(r_debug + 8)).value_or(0);
     }

@@ -83,7 +83,7 @@ struct ThreadRow {
 
 struct HeapRow {
   std::string allocator;  // 'glibc'
-  std::string version;    // layout that fitted: 'malloc_state 2.27-2.42, tcache 2.30-2.41'
+  std::string version;    // layout that fitted: 'malloc_state of 2.27-2.42, tcache of 2.30-2.41'
   std::string name;       // 'main_arena', 'arena 0x7f…', 'mmapped'
   Address address;
   uint64_t used_count = 0, used_bytes = 0;  // bytes are usable bytes
@@ -135,7 +135,8 @@ struct UsageRow {
 
 // One line of the account of all bytes: classes are disjoint and add up to the image.
 struct AccountRow {
-  std::string category;  // 'used', 'free', 'cached', 'allocator', 'stack', 'module data', …
+  std::string
+      category;  // 'used chunks', 'free chunks', 'cached chunks', 'stacks', 'module data', …
   uint64_t bytes = 0;
   uint64_t in_dump = 0;
 };

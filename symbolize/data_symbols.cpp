@@ -61,7 +61,9 @@ uint64_t dynamic_symbol_count(const Image& image, uint64_t hash, uint64_t gnu_ha
   const uint64_t chain_at = bucket_at + buckets * 4;
   uint64_t last = 0;
   for (uint64_t i = 0; i < std::min(buckets, kMaxSymbols); ++i) {
-    last = std::max<uint64_t>(last, image.value<uint32_t>(Address(bucket_at + i * 4)).value_or(0));
+    const auto bucket = image.value<uint32_t>(Address(bucket_at + i * 4));
+    if (!bucket) return 0;
+    last = std::max<uint64_t>(last, *bucket);
   }
   if (last < first) return first;
   while (last - first < kMaxSymbols) {

@@ -240,9 +240,12 @@ class GlibcWalk {
   void add_mmapped_run(const MmappedChunk& chunk, HeapId heap) {
     WalkedRun walked;
     walked.run.begin = chunk.user;
-    const uint64_t span = (chunk.usable + kAlignment - 1) & ~(kAlignment - 1);
+    // Of a chunk that is mostly not in the dump only so much goes into the chunk map.
+    const uint64_t there = image_.view(chunk.user, chunk.usable).size();
+    const uint64_t usable = std::min(chunk.usable, there + kMaxUnseen);
+    const uint64_t span = (usable + kAlignment - 1) & ~(kAlignment - 1);
     walked.run.end = chunk.user + ByteCount(span);
-    walked.run.gap = static_cast<uint32_t>(span - chunk.usable);
+    walked.run.gap = static_cast<uint32_t>(span - usable);
     walked.run.heap = heap;
     walked.run.bytes = image_.view(chunk.user, chunk.usable);
     walked.starts.assign((span / kAlignment + 63) / 64, 0);

@@ -83,7 +83,8 @@ class ArenaFinder {
       const uint64_t begin = region.range.base.value();
       const uint64_t end = begin + region.bytes.size();
       uint64_t at = (begin + kDefaultHeapMax - 1) & ~(kDefaultHeapMax - 1);
-      for (; at < end; at += kDefaultHeapMax) add_orphan(Address(at), found);
+      // `at` wraps at the end of the address space.
+      for (; at >= begin && at < end; at += kDefaultHeapMax) add_orphan(Address(at), found);
     }
   }
 

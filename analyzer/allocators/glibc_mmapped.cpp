@@ -70,7 +70,8 @@ class Memory {
     for (uint64_t alignment = 64; alignment < page_ && lead == 0; alignment *= 2) {
       if (is_moved_header(at, mapping, alignment - kHeaderSize)) lead = alignment - kHeaderSize;
     }
-    for (uint64_t user = page_; user < mapping && lead == 0; user += page_) {
+    const uint64_t seen = std::min<uint64_t>(mapping, bytes_.size() - at);
+    for (uint64_t user = page_; user < seen && lead == 0; user += page_) {
       if (is_moved_header(at, mapping, user - kHeaderSize)) lead = user - kHeaderSize;
     }
     return {{Address(base_ + at), ByteCount(mapping)},

@@ -201,6 +201,7 @@ class StretchWalker {
 
   void keep(WalkedRun walked, uint64_t start, uint64_t end) {
     if (walked.states.empty()) return;
+    end = std::min(end, piece_end() + kMaxUnseen);
     walked.run.end = Address(base_ + end + kHeaderSize);
     walked.starts.resize(((end - start) / kAlignment + 63) / 64);
     const uint64_t user = start + kHeaderSize;

@@ -6,6 +6,10 @@
 
 namespace residue::glibc {
 
+// How far behind the dumped bytes the last chunk before a gap may reach: a damaged size must not
+// make the chunk map larger than the dump warrants.
+inline constexpr uint64_t kMaxUnseen = 1 << 30;
+
 struct StretchWalk {
   std::vector<WalkedRun> runs;  // more than one where unreadable or damaged memory interrupts
   // Free chunks by their neighbour's PREV_INUSE bit, top not among them; chunk sizes in bytes.

@@ -137,8 +137,9 @@ TEST_F(DataSymbolsTest, SurviveDamagedTablesInTheDump) {
     const auto good = core.build();
     const size_t memory = core.layout().memory;
     std::vector<size_t> places;
-    for (size_t i = 0; i < 0x400; ++i) places.push_back(memory + i);            // headers, tables
-    for (size_t i = 0; i < 16 * 9; ++i) places.push_back(memory + 0x1000 + i);  // dynamic section
+    for (size_t i = 0; i < 0x400; ++i) places.push_back(memory + i);  // headers, tables
+    for (size_t i = 0; i < size_t{16} * 9; ++i)
+      places.push_back(memory + 0x1000 + i);  // dynamic section
     for (const size_t place : places) {
       for (const unsigned flip : {0xffU, 0x80U}) {
         auto bad = good;

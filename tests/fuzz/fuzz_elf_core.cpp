@@ -13,7 +13,7 @@ namespace residue {
 namespace {
 
 // What a heap of a few chunks, a module and two threads need many times over.
-constexpr size_t kMaxInput = 256 * 1024;
+constexpr size_t kMaxInput = size_t{256} * 1024;
 
 void require(bool holds, const char* law) {
   if (holds) return;

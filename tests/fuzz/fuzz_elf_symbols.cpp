@@ -13,7 +13,7 @@
 namespace residue {
 namespace {
 
-constexpr size_t kMaxInput = 64 * 1024;
+constexpr size_t kMaxInput = size_t{64} * 1024;
 constexpr uint64_t kBase = 0x7f0000000000;
 
 Image image_of(std::span<const std::byte> input) {

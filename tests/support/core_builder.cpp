@@ -178,7 +178,7 @@ CoreBuilder::Note CoreBuilder::prstatus(const Thread& thread) const {
   out.u16(signal).align(8);                  // pr_cursig
   out.u64(0).u64(0);                         // pending and held signals
   out.u32(thread.tid).u32(1).u32(0).u32(0);  // pid, ppid, pgrp, sid
-  out.zeros(4 * 16);                         // user, system, children's user and system time
+  out.zeros(64);                             // user, system, children's user and system time
   const CoreRegisters& r = thread.registers;
   for (const uint64_t value :
        {r.r15,    r.r14, r.r13, r.r12,     r.rbp,     r.rbx, r.r11,      r.r10, r.r9,

@@ -11,6 +11,7 @@ constexpr uint64_t kPage = 0x1000;
 constexpr uint64_t kRelroOffset = 0x3000, kDataOffset = 0x4000, kFileEnd = 0x5000;
 constexpr uint64_t kNoteAddress = 0x280;
 constexpr size_t kSymbolSize = 24, kSectionHeaderSize = 64;
+constexpr size_t kDynamicSize = size_t{16} * 9;  // nine entries, the last ones DT_NULL
 
 // Section indexes in the file.
 enum Section : uint16_t {
@@ -179,7 +180,8 @@ ModuleBuilder::DynamicTables ModuleBuilder::headers_page(uint64_t section_header
   segment(1, kReadable | kExecutable, kText, kText, kPage, kPage, kPage);
   segment(1, kReadable, kRodata, kRodata, kPage, kPage, kPage);
   segment(1, kReadable | kWritable, kRelroOffset, kRelro, 2 * kPage, 3 * kPage, kPage);
-  segment(2, kReadable | kWritable, kRelroOffset, kRelro, 16 * 9, 16 * 9, 8);  // PT_DYNAMIC
+  segment(2, kReadable | kWritable, kRelroOffset, kRelro, kDynamicSize, kDynamicSize,
+          8);  // PT_DYNAMIC
   segment(4, kReadable, kNoteAddress, kNoteAddress, note_size, note_size, 4);
   if (tls_) {
     segment(7, kReadable, kDataOffset + (kTls - kData), kTls, kTlsFileSize, kTlsMemorySize, 8);
@@ -208,17 +210,16 @@ ModuleBuilder::DynamicTables ModuleBuilder::headers_page(uint64_t section_header
   return tables;
 }
 
-// Nine entries, as PT_DYNAMIC says.
 std::vector<std::byte> ModuleBuilder::dynamic_section(uint64_t base) const {
   const DynamicTables tables = headers_page(0);
   ByteWriter out;
   if (hash_ == Hash::kSysv) out.u64(4).u64(base + tables.hash);
   if (hash_ == Hash::kGnu) out.u64(0x6ffffef5).u64(base + tables.hash);
-  out.u64(5).u64(base + tables.strings);  // DT_STRTAB
-  out.u64(6).u64(base + tables.symbols);  // DT_SYMTAB
-  out.u64(10).u64(tables.strings_size);   // DT_STRSZ
-  out.u64(11).u64(kSymbolSize);           // DT_SYMENT
-  return out.pad_to(16 * 9).take();       // DT_NULL
+  out.u64(5).u64(base + tables.strings);   // DT_STRTAB
+  out.u64(6).u64(base + tables.symbols);   // DT_SYMTAB
+  out.u64(10).u64(tables.strings_size);    // DT_STRSZ
+  out.u64(11).u64(kSymbolSize);            // DT_SYMENT
+  return out.pad_to(kDynamicSize).take();  // DT_NULL
 }
 
 std::vector<std::byte> ModuleBuilder::page(uint64_t seed) const {
@@ -259,7 +260,7 @@ std::vector<std::byte> ModuleBuilder::build() const {
   put_section(&out, hash_ == Hash::kGnu ? 0x6ffffff6 : 5, 2, tables.hash, tables.hash,
               kPage - tables.hash, kDynsym, 0, 0);
   put_section(&out, 1, 6, kText, kText, kPage, 0, 0, 0);
-  put_section(&out, 6, 3, kRelro, kRelroOffset, 16 * 9, kDynstr, 0, 16);
+  put_section(&out, 6, 3, kRelro, kRelroOffset, kDynamicSize, kDynstr, 0, 16);
   put_section(&out, 1, 3, kData, kDataOffset, kPage, 0, 0, 0);
   put_section(&out, 8, 3, kBss, kFileEnd, kEnd - kBss, 0, 0, 0);
   if (full_.empty()) {

@@ -37,7 +37,7 @@ std::vector<std::byte> empty_arena(uint64_t address, uint64_t top, uint64_t next
 // struct malloc_par of 2.35 to 2.42 (mp_): one mmapped chunk of a page.
 std::vector<std::byte> parameters() {
   ByteWriter out;
-  out.u64(128 * 1024).u64(0).u64(128 * 1024);    // trim_threshold, top_pad, mmap_threshold
+  out.u64(131072).u64(0).u64(131072);            // trim_threshold, top_pad, mmap_threshold
   out.u64(8).u64(0);                             // arena_test, arena_max
   out.u64(0).u64(0).u32(0);                      // thp_pagesize, hp_pagesize, hp_flags
   out.u32(1).u32(65536).u32(1).u32(0).align(8);  // n_mmaps, its maximum and peak, no_dyn_threshold
@@ -111,9 +111,21 @@ CoreBuilder kernel_core() {
   return core;
 }
 
-}  // namespace
+// A program whose dynamic section claims to be as long as memory, and has no DT_DEBUG.
+std::vector<std::byte> endless_dynamic_core() {
+  constexpr size_t kDynamicHeader = 64 + 4 * 56, kMemsz = 40;  // the fifth program header
+  CoreBuilder core = kernel_core();
+  auto bytes = core.compact().build();
+  poke(&bytes, core.layout().memory + kDynamicHeader + kMemsz, uint64_t{1} << 63);
+  return bytes;
+}
 
-std::vector<std::byte> heap_core() {
+// Writable memory up to the last address: rounding its start up wraps around.
+std::vector<std::byte> top_of_memory_core() {
+  return kernel_core().add_load(0 - kPage, kRw, pattern(0x80, 4), kPage).compact().build();
+}
+
+std::vector<std::byte> heap_core_with(bool tcache_looks_free) {
   constexpr uint64_t kMainArena = kProgram + ModuleBuilder::kData + 0x100;
   constexpr uint64_t kThreadArena = kThreadHeap + 48;  // behind heap_info
 
@@ -129,10 +141,14 @@ std::vector<std::byte> heap_core() {
   const uint64_t top = heap.top();
   heap.put(node + 16, tail + 16);
   heap.put(leaked + 16, kept_by_leaked + 16);
-  heap.put16(tcache + 16 + 2 * 2, 1);                // counts[2]: chunks of 0x40 bytes
-  heap.put(tcache + 16 + 128 + 2 * 8, cached + 16);  // entries[2]
-  heap.put(cached + 16, (cached + 16) >> 12);        // safe-linking of a list's end, 2.32 on
+  heap.put16(tcache + 16 + 4, 1);                 // counts[2]: chunks of 0x40 bytes
+  heap.put(tcache + 16 + 128 + 16, cached + 16);  // entries[2]
+  heap.put(cached + 16, (cached + 16) >> 12);     // safe-linking of a list's end, 2.32 on
   heap.put(fast + 16, (fast + 16) >> 12);
+  if (tcache_looks_free) {
+    heap.put(tcache + 0x290, 0x290);     // prev_size
+    heap.put(tcache + 0x290 + 8, 0x30);  // without kPrevInUse
+  }
 
   auto main_arena = empty_arena(kMainArena, top, kThreadArena);
   poke(&main_arena, kFastbins + 8, fast);  // fastbinsY[1]: chunks of 0x30 bytes
@@ -169,6 +185,10 @@ std::vector<std::byte> heap_core() {
   return core.compact().build();
 }
 
+}  // namespace
+
+std::vector<std::byte> heap_core() { return heap_core_with(false); }
+
 std::vector<std::pair<std::string, std::vector<std::byte>>> seed_cores() {
   CoreBuilder gcore = kernel_core();
   gcore.note_order(CoreBuilder::NoteOrder::kGcore);
@@ -178,7 +198,11 @@ std::vector<std::pair<std::string, std::vector<std::byte>>> seed_cores() {
           {"kernel", kernel_core().compact().build()},
           {"gcore", gcore.compact().build()},
           {"extended", extended.compact().build()},
-          {"heap", heap_core()}};
+          {"heap", heap_core()},
+          // What fuzzing found.
+          {"freed_cache", heap_core_with(true)},
+          {"endless_dynamic", endless_dynamic_core()},
+          {"top_of_memory", top_of_memory_core()}};
 }
 
 }  // namespace residue::testing
