@@ -106,7 +106,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
 
   // What is alive, and through whom.
   stage("marking what is reachable");
-  const std::vector<Address> ended = find_ended_threads(image);
+  const std::vector<Address> ended = find_ended_threads(image, heaps.claimed);
   Roots roots = find_roots(image, heaps.claimed, ended);
   ChunkTable chunks = std::move(heaps.chunks);
   EdgeFinder finder(chunks.map, &types);

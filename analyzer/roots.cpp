@@ -188,24 +188,32 @@ uint64_t first_link_map(const Image& image) {
 
 }  // namespace
 
-std::vector<Address> find_ended_threads(const Image& image) {
+std::vector<Address> find_ended_threads(const Image& image,
+                                        const std::vector<AddressRange>& claimed) {
   std::vector<Address> ended;
+  const auto look_at = [&](const Region& region, uint64_t address) {
+    const auto bytes = region.bytes.subspan(address - region.range.base.value());
+    if (bytes.size() < kSelf + 8 || load<uint64_t>(bytes) != address ||
+        load<uint64_t>(bytes.subspan(kSelf)) != address) {
+      return;
+    }
+    const bool lives = std::any_of(image.threads.begin(), image.threads.end(),
+                                   [&](const Thread& t) { return t.thread_pointer == address; });
+    // The kernel clears the id of a thread that has gone (CLONE_CHILD_CLEARTID).
+    const uint32_t tid = image.value<uint32_t>(Address(address + kTid)).value_or(1);
+    if (!lives && tid == 0) ended.push_back(Address(address));
+  };
   for (const Region& region : image.regions) {
     if (region.kind != RegionKind::kAnonymous || !region.permissions.write) continue;
     const uint64_t base = region.range.base.value();
-    for (uint64_t at = -base % kDescriptorAlignment; at + kSelf + 8 <= region.bytes.size();
-         at += kDescriptorAlignment) {
-      const uint64_t address = base + at;
-      if (load<uint64_t>(region.bytes.subspan(at)) != address ||
-          load<uint64_t>(region.bytes.subspan(at + kSelf)) != address) {
-        continue;
-      }
-      const bool lives = std::any_of(image.threads.begin(), image.threads.end(),
-                                     [&](const Thread& t) { return t.thread_pointer == address; });
-      // The kernel clears the id of a thread that has gone (CLONE_CHILD_CLEARTID).
-      const uint32_t tid = image.value<uint32_t>(Address(address + kTid)).value_or(1);
-      if (!lives && tid == 0) ended.push_back(Address(address));
-    }
+    // Heaps hold no stacks of glibc's, and are too large to be read for nothing.
+    for_each_unclaimed(claimed, base, base + region.bytes.size(),
+                       [&](uint64_t from, uint64_t until) {
+                         const uint64_t skip = (kDescriptorAlignment - from) % kDescriptorAlignment;
+                         for (uint64_t at = skip; at < until - from; at += kDescriptorAlignment) {
+                           look_at(region, from + at);
+                         }
+                       });
   }
   return ended;
 }

@@ -34,7 +34,8 @@ struct Roots {
 
 // The descriptors (thread pointers) of threads that ended: glibc keeps their stacks for later ones.
 // Everything on such a stack is dead.
-std::vector<Address> find_ended_threads(const Image& image);
+std::vector<Address> find_ended_threads(const Image& image,
+                                        const std::vector<AddressRange>& claimed);
 
 // Globals are the writable data of all modules; stacks reach from SP less the red zone to the end
 // of their region; anonymous and shared writable memory that no allocator claimed counts as alive.

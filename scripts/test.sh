@@ -57,7 +57,8 @@ fuzz_one() {
   mkdir -p "$corpus" build/fuzz/findings
   local folders=("$corpus")
   [[ -d tests/fuzz/seeds/$target ]] && folders+=("tests/fuzz/seeds/$target")
-  if ! "$binary" -max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=2048 -max_len=1048576 \
+  # The same seed each time: a change is judged by what it did, not by luck. FUZZ_SEED=0 draws lots.
+  if ! "$binary" -seed="${FUZZ_SEED:-1}" -max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=2048 -max_len=1048576 \
     -print_final_stats=1 -artifact_prefix="build/fuzz/findings/$target-" "${folders[@]}" \
     >"$log" 2>&1; then
     tail -n 60 "$log" >&2

@@ -14,9 +14,9 @@ constexpr const char* kStage = "elf-core";
 // x86-64's legacy vsyscall page, at the same place in every process.
 constexpr uint64_t kVsyscallPage = 0xffffffffff600000;
 
-// arch_randomize_brk() of x86-64 puts the brk heap at most 32 MiB behind the program's .bss
-// (arch/x86/kernel/process.c, 2.6.25 to 6.18).
-constexpr uint64_t kBrkGap = 0x02000000 + 0x1000;
+// arch_randomize_brk() of x86-64 (arch/x86/kernel/process.c) puts the brk heap up to 32 MiB behind
+// the program's .bss, newer kernels up to 1 GiB (666 MiB were seen on 6.18).
+constexpr uint64_t kBrkGap = (uint64_t{1} << 30) + 0x1000;
 
 Permissions permissions_of(uint32_t flags) {
   return {(flags & kFlagRead) != 0, (flags & kFlagWrite) != 0, (flags & kFlagExecute) != 0};
