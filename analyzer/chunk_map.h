@@ -35,7 +35,7 @@ struct Run {
   uint32_t gap = 0;          // bytes at the end of each chunk's span that are not the user's
   uint64_t first_word = 0;   // index of its first bitmap word; set by finish()
   uint32_t first_chunk = 0;  // id of its first chunk; set by finish()
-  // The dumped bytes of [begin, end + 0): may be shorter where the dump is cut; never longer.
+  // The dumped bytes of [begin, end): may be shorter where the dump is cut; never longer.
   std::span<const std::byte> bytes;
 };
 

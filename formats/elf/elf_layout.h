@@ -39,10 +39,10 @@ inline constexpr uint64_t kAuxExecfn = 31, kAuxSysinfoEhdr = 33;
 
 // Dynamic section tags.
 inline constexpr uint64_t kDynNull = 0, kDynHash = 4, kDynStrtab = 5, kDynSymtab = 6,
-                          kDynStrsz = 10, kDynSyment = 11, kDynDebug = 21, kDynGnuHash = 0x6ffffef5;
+                          kDynStrsz = 10, kDynDebug = 21, kDynGnuHash = 0x6ffffef5;
 
 // Symbol types (low 4 bits of st_info) and special section indexes.
-inline constexpr uint8_t kSymbolObject = 1, kSymbolFunction = 2, kSymbolCommon = 5, kSymbolTls = 6;
+inline constexpr uint8_t kSymbolObject = 1, kSymbolCommon = 5;
 inline constexpr uint16_t kSectionUndefined = 0;
 inline constexpr size_t kSymbolSize64 = 24;
 
