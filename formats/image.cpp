@@ -7,8 +7,32 @@ namespace residue {
 
 const char* to_string(Architecture architecture) {
   switch (architecture) {
+    case Architecture::kX86:
+      return "x86";
     case Architecture::kX86_64:
       return "x86_64";
+    case Architecture::kArm:
+      return "arm";
+    case Architecture::kAArch64:
+      return "aarch64";
+    case Architecture::kRiscv32:
+      return "riscv32";
+    case Architecture::kRiscv64:
+      return "riscv64";
+    case Architecture::kPpc:
+      return "ppc";
+    case Architecture::kPpc64:
+      return "ppc64";
+    case Architecture::kPpc64Le:
+      return "ppc64le";
+    case Architecture::kS390x:
+      return "s390x";
+    case Architecture::kMips:
+      return "mips";
+    case Architecture::kMips64:
+      return "mips64";
+    case Architecture::kLoongArch64:
+      return "loongarch64";
     case Architecture::kUnknown:
       break;
   }

@@ -23,7 +23,25 @@
 
 namespace residue {
 
-enum class Architecture : uint8_t { kUnknown, kX86_64 };
+// Instruction set and its variant; byte order and pointer width are told apart here only where the
+// name that the world uses does so.
+enum class Architecture : uint8_t {
+  kUnknown,
+  kX86,
+  kX86_64,
+  kArm,
+  kAArch64,
+  kRiscv32,
+  kRiscv64,
+  kPpc,
+  kPpc64,    // big endian
+  kPpc64Le,  // little endian
+  kS390x,
+  kMips,    // 32-bit, either order
+  kMips64,  // 64-bit, either order
+  kLoongArch64,
+};
+// "x86", "x86_64", "arm", "aarch64", "riscv64", "ppc64le", …: as in snapshot.arch.
 const char* to_string(Architecture architecture);
 
 // What a region is for, as far as the dump tells.
@@ -82,6 +100,8 @@ struct Module {
   std::vector<Segment> segments;
   std::optional<AddressRange> dynamic;    // PT_DYNAMIC
   std::optional<AddressRange> tls_image;  // PT_TLS: initialised part (size: memory size)
+  std::optional<AddressRange> unwind_index;  // PT_GNU_EH_FRAME: .eh_frame_hdr
+  std::optional<AddressRange> exception_index;  // PT_ARM_EXIDX
   bool is_executable = false;
   // The file on disk, if it was found and its build-id is the one in the dump; empty otherwise.
   std::span<const std::byte> file;
@@ -91,8 +111,9 @@ struct Module {
 };
 
 struct Register {
-  const char* name;  // static storage
-  uint64_t value;
+  const char* name = "";  // static storage
+  uint64_t value = 0;
+  int16_t dwarf = -1;  // number in DWARF's numbering of the architecture, -1 if it has none
 };
 
 struct Thread {
@@ -119,6 +140,8 @@ struct Image {
   ByteOrder order = ByteOrder::kLittle;
   unsigned pointer_width = 8;
   uint64_t page_size = 4096;
+  // AArch64: bits of a code pointer that hold its signature (NT_ARM_PAC_MASK); 0 if none do.
+  uint64_t code_signature_mask = 0;
   uint32_t pid = 0;
   std::string executable;    // path, or the short name if there is no path
   std::string command_line;  // as far as the dump keeps it

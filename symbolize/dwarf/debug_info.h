@@ -1,0 +1,55 @@
+// DebugInfo: what one module's DWARF says about addresses.
+//
+// A streaming reader: units are indexed once (headers, address ranges), and a look-up walks only the
+// subtrees that hold the wanted addresses; no tree of entries is ever built. Addresses are link-time
+// ones (address in the process minus Module::bias). Not thread-safe: one worker per module.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "formats/base/diagnostics.h"
+#include "formats/image.h"
+
+namespace residue {
+
+class DebugFiles;
+
+// A place in the source. `function` is readable and qualified, without return type and parameters,
+// as gdb prints it: "ns::Class<int>::run". Empty strings and 0 where something is unknown.
+struct SourceFrame {
+  std::string function;
+  std::string file;  // as the compiler recorded it: absolute, or joined with the compilation directory
+  uint32_t line = 0;
+  uint32_t column = 0;
+  bool inlined = false;  // this function's code was inlined into the next frame's
+};
+
+// Innermost first: zero or more inlined frames, then the function itself. Empty: not in any unit.
+using SourceFrames = std::vector<SourceFrame>;
+
+class DebugInfo {
+ public:
+  // REQUIRES: `files` outlives this.
+  DebugInfo(const DebugFiles& files, ModuleId module);
+  ~DebugInfo();
+  DebugInfo(const DebugInfo&) = delete;
+  DebugInfo& operator=(const DebugInfo&) = delete;
+
+  // One result for each of `addresses`, in their order. One pass over the units that hold them,
+  // however many there are.
+  std::vector<SourceFrames> look_up(std::span<const uint64_t> addresses);
+
+  // What was damaged or missing on the way.
+  const Diagnostics& diagnostics() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace residue
