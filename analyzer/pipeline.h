@@ -8,6 +8,7 @@
 #include "analyzer/reach.h"
 #include "analyzer/snapshot.h"
 #include "formats/base/diagnostics.h"
+#include "formats/file_search.h"
 #include "formats/image.h"
 
 namespace residue {
@@ -22,6 +23,8 @@ struct Evidence {
 
 struct PipelineOptions {
   std::string label;
+  FileSearch search;  // where debug information may be
+  unsigned jobs = 0;  // worker threads, 0 for one per processor
   // Called at the start of each stage with its name; may be empty.
   std::function<void(const char* stage)> progress;
   Evidence* evidence = nullptr;  // filled in if not null

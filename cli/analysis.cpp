@@ -40,23 +40,36 @@ class Progress {
 Result<std::unique_ptr<Analysis>> analyze_dump(const std::string& path, const Options& options,
                                                bool want_evidence, std::ostream& err) {
   Diagnostics diagnostics;
-  auto image = open_dump(path, options.search, diagnostics);
-  if (!image) return std::move(image).error().in(path);
   auto analysis = std::make_unique<Analysis>();
-  analysis->image = std::move(image).value();
+  RESIDUE_ASSIGN(analysis->image, open_image(path, options, &diagnostics));
   {
     Progress progress(err, options.progress);
     PipelineOptions pipeline;
     pipeline.label = options.label;
     pipeline.progress = [&](const char* name) { progress.stage(path, name); };
+    pipeline.search = options.search;
+    pipeline.jobs = options.jobs;
     pipeline.evidence = want_evidence ? &analysis->evidence : nullptr;
     analysis->snapshot = analyze(analysis->image, std::move(diagnostics), pipeline);
   }
-  if (options.strict && analysis->snapshot.diagnostics.has_damage()) {
+  if (auto strict = check_strict(path, analysis->snapshot.diagnostics, options); !strict) {
     print_diagnostics(path, analysis->snapshot.diagnostics, options, err);
-    return Error{ErrorCode::kCorrupt, path + ": is damaged, and --strict is given", {}};
+    return std::move(strict).error();
   }
   return analysis;
+}
+
+Result<Image> open_image(const std::string& path, const Options& options,
+                         Diagnostics* diagnostics) {
+  auto image = open_dump(path, options.search, *diagnostics);
+  if (!image) return std::move(image).error().in(path);
+  return image;
+}
+
+Result<void> check_strict(const std::string& path, const Diagnostics& diagnostics,
+                          const Options& options) {
+  if (!options.strict || !diagnostics.has_damage()) return {};
+  return Error{ErrorCode::kCorrupt, path + ": is damaged, and --strict is given", {}};
 }
 
 void print_diagnostics(const std::string& path, const Diagnostics& diagnostics,

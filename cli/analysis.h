@@ -20,6 +20,14 @@ struct Analysis {
 Result<std::unique_ptr<Analysis>> analyze_dump(const std::string& path, const Options& options,
                                                bool want_evidence, std::ostream& err);
 
+// Opens a dump for the commands that need no analysis. Errors as above; what was noticed goes to
+// `diagnostics`.
+Result<Image> open_image(const std::string& path, const Options& options, Diagnostics* diagnostics);
+
+// The error that --strict makes of damage.
+Result<void> check_strict(const std::string& path, const Diagnostics& diagnostics,
+                          const Options& options);
+
 // Damage and warnings as lines on `err`, unless --quiet.
 void print_diagnostics(const std::string& path, const Diagnostics& diagnostics,
                        const Options& options, std::ostream& err);

@@ -103,6 +103,7 @@ struct Module {
   std::optional<AddressRange> unwind_index;  // PT_GNU_EH_FRAME: .eh_frame_hdr
   std::optional<AddressRange> exception_index;  // PT_ARM_EXIDX
   bool is_executable = false;
+  std::optional<Address> link_map;  // the dynamic linker's record of it
   // The file on disk, if it was found and its build-id is the one in the dump; empty otherwise.
   std::span<const std::byte> file;
   std::string file_path;
