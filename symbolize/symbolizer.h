@@ -17,6 +17,7 @@
 #include "formats/file_search.h"
 #include "formats/image.h"
 #include "symbolize/debug_files.h"
+#include "symbolize/symbol_table.h"
 
 namespace residue {
 
@@ -48,6 +49,7 @@ class Symbolizer {
   std::vector<std::vector<CodePlace>> places(std::span<const uint64_t> addresses);
 
   const DebugFiles& files() const;
+  const SymbolTable& symbols() const;
   // What was damaged or missing so far.
   Diagnostics diagnostics() const;
 
