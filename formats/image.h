@@ -155,6 +155,8 @@ struct Image {
   std::vector<Region> regions;
   std::vector<Module> modules;
   std::vector<Thread> threads;
+  // The dynamic linker's records (struct link_map) of all objects it loaded, in its order.
+  std::vector<Address> link_maps;
 
   std::vector<MappedFile> files;  // owns what the spans above point into
 

@@ -232,6 +232,19 @@ void label_regions(Image* image, const ModuleIndex& index) {
   }
 }
 
+// Ties the dynamic linker's records to the modules they describe.
+void add_link_maps(Image* image, const CoreNotes& notes) {
+  std::map<Address, Module*> by_dynamic;
+  for (Module& module : image->modules) {
+    if (module.dynamic) by_dynamic.emplace(module.dynamic->base, &module);
+  }
+  for (const LoadedObject& object : read_link_map(*image, notes.auxv)) {
+    image->link_maps.push_back(object.record);
+    const auto module = by_dynamic.find(object.dynamic);
+    if (module != by_dynamic.end()) module->second->link_map = object.record;
+  }
+}
+
 }  // namespace
 
 void add_modules(Image* image, const CoreNotes& notes, const FileSearch& search,
@@ -242,6 +255,7 @@ void add_modules(Image* image, const CoreNotes& notes, const FileSearch& search,
   split_at_module_ends(image, index);
   label_regions(image, index);
   fill_from_files(image, notes);
+  add_link_maps(image, notes);
 }
 
 }  // namespace residue::elf
