@@ -19,6 +19,7 @@
 
 #include "formats/base/address.h"
 #include "formats/base/byte_cursor.h"
+#include "formats/base/holes.h"
 #include "formats/base/mapped_file.h"
 
 namespace residue {
@@ -98,9 +99,9 @@ struct Module {
   AddressRange range;
   uint64_t bias = 0;  // address in the process minus address in the file
   std::vector<Segment> segments;
-  std::optional<AddressRange> dynamic;    // PT_DYNAMIC
-  std::optional<AddressRange> tls_image;  // PT_TLS: initialised part (size: memory size)
-  std::optional<AddressRange> unwind_index;  // PT_GNU_EH_FRAME: .eh_frame_hdr
+  std::optional<AddressRange> dynamic;          // PT_DYNAMIC
+  std::optional<AddressRange> tls_image;        // PT_TLS: initialised part (size: memory size)
+  std::optional<AddressRange> unwind_index;     // PT_GNU_EH_FRAME: .eh_frame_hdr
   std::optional<AddressRange> exception_index;  // PT_ARM_EXIDX
   bool is_executable = false;
   // The file on disk, if it was found and its build-id is the one in the dump; empty otherwise.
@@ -133,7 +134,9 @@ struct Thread {
 struct Image {
   std::string source;  // path as given
   uint64_t source_bytes = 0;
-  std::string taken_at;  // UTC, ISO 8601: when the file was written
+  std::string packing;          // "zstd", …: how the file is compressed; empty if it is not
+  uint64_t unpacked_bytes = 0;  // what came out of it then
+  std::string taken_at;         // UTC, ISO 8601: when the file was written
   std::string format;
   std::string os;
   Architecture architecture = Architecture::kUnknown;
@@ -152,6 +155,7 @@ struct Image {
   std::vector<Thread> threads;
 
   std::vector<MappedFile> files;  // owns what the spans above point into
+  Holes holes;                    // of `files`: scans of memory leave them out
 
   // The region that holds `a`, or null.
   const Region* find_region(Address a) const;
