@@ -6,6 +6,7 @@
 
 #include "analyzer/pipeline.h"
 #include "cli/commands.h"
+#include "cli/progress.h"
 #include "formats/image.h"
 
 namespace residue {

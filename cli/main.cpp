@@ -22,6 +22,7 @@ int exit_code(const Error& error) {
     case ErrorCode::kNotMapped:
     case ErrorCode::kIo:
       return kExitInput;
+    case ErrorCode::kNoSpace:
     case ErrorCode::kInternal:
       break;
   }

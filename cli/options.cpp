@@ -309,8 +309,8 @@ Result<std::string> help_text(const std::string& topic) {
     out += "  residue help COMMAND\n      more about one command\n\n";
     out +=
         "Exit codes: 0 done; 2 wrong usage; 3 the input is not readable as any known dump or\n"
-        "database (with --strict: damaged); 4 internal error, or a result could not be "
-        "written.\n\n";
+        "database (with --strict: damaged); 4 internal error, a result could not be written, or\n"
+        "no space to unpack a compressed dump (see TMPDIR).\n\n";
   } else {
     const Command* command = find_command(topic);
     if (command == nullptr) return usage_error("unknown command '" + topic + "'");

@@ -176,10 +176,15 @@ class StackPrinter {
 Result<int> run_stacks(const Options& options, Streams streams) {
   const std::string& path = options.arguments[0];
   Diagnostics diagnostics;
-  RESIDUE_ASSIGN(const Image image, open_image(path, options, &diagnostics));
+  std::optional<Progress> progress;
+  progress.emplace(streams.err, options.progress && Progress::is_terminal(), path);
+  RESIDUE_ASSIGN(const Image image, open_image(path, options, &*progress, &diagnostics));
+  progress->stage("unwinding threads");
   Symbolizer symbolizer(image, options.search, options.jobs);
   const auto stacks = unwind_threads(image, symbolizer.files(), options.jobs);
+  progress->stage("naming frames");
   const FrameTable table = name_frames(image, stacks, &symbolizer);
+  progress.reset();
   diagnostics.append(symbolizer.diagnostics());
   print_diagnostics(path, diagnostics, options, streams.err);
   RESIDUE_TRY(check_strict(path, diagnostics, options));

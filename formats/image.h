@@ -19,6 +19,7 @@
 
 #include "formats/base/address.h"
 #include "formats/base/byte_cursor.h"
+#include "formats/base/holes.h"
 #include "formats/base/mapped_file.h"
 
 namespace residue {
@@ -136,7 +137,9 @@ struct Thread {
 struct Image {
   std::string source;  // path as given
   uint64_t source_bytes = 0;
-  std::string taken_at;  // UTC, ISO 8601: when the file was written
+  std::string packing;          // "zstd", …: how the file is compressed; empty if it is not
+  uint64_t unpacked_bytes = 0;  // what came out of it then
+  std::string taken_at;         // UTC, ISO 8601: when the file was written
   std::string format;
   std::string os;
   Architecture architecture = Architecture::kUnknown;
@@ -159,6 +162,7 @@ struct Image {
   std::vector<Address> link_maps;
 
   std::vector<MappedFile> files;  // owns what the spans above point into
+  Holes holes;                    // of `files`: scans of memory leave them out
 
   // The region that holds `a`, or null.
   const Region* find_region(Address a) const;
