@@ -9,7 +9,7 @@
 #include "analyzer/usage.h"
 #include "formats/base/claims.h"
 #include "formats/base/text.h"
-#include "symbolize/data_symbols.h"
+#include "symbolize/symbol_table.h"
 
 namespace residue {
 namespace {
@@ -29,7 +29,7 @@ SnapshotInfo describe(const Image& image, const std::string& label) {
   return info;
 }
 
-std::vector<ModuleRow> module_rows(const Image& image, const DataSymbols& symbols) {
+std::vector<ModuleRow> module_rows(const Image& image, const SymbolTable& symbols) {
   std::vector<ModuleRow> rows;
   for (uint32_t i = 0; i < image.modules.size(); ++i) {
     const Module& m = image.modules[i];
@@ -92,7 +92,8 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   };
   Snapshot s;
   s.info = describe(image, options.label);
-  DataSymbols symbols(image);
+  const DebugFiles own_files(image, {});
+  const SymbolTable symbols(options.files != nullptr ? *options.files : own_files);
 
   // Where every chunk is, and whether it is in use.
   stage("walking heaps");

@@ -9,6 +9,7 @@
 #include "analyzer/snapshot.h"
 #include "formats/base/diagnostics.h"
 #include "formats/image.h"
+#include "symbolize/debug_files.h"
 
 namespace residue {
 
@@ -25,6 +26,8 @@ struct PipelineOptions {
   // Called at the start of each stage with its name; may be empty.
   std::function<void(const char* stage)> progress;
   Evidence* evidence = nullptr;  // filled in if not null
+  // Of the same image; null: they are looked for at the usual places.
+  const DebugFiles* files = nullptr;
 };
 
 // Analyses one image. `diagnostics` are those of reading the dump; they end in the snapshot

@@ -44,10 +44,12 @@ Result<std::unique_ptr<Analysis>> analyze_dump(const std::string& path, const Op
   if (!image) return std::move(image).error().in(path);
   auto analysis = std::make_unique<Analysis>();
   analysis->image = std::move(image).value();
+  analysis->files = std::make_unique<DebugFiles>(analysis->image, options.search);
   {
     Progress progress(err, options.progress);
     PipelineOptions pipeline;
     pipeline.label = options.label;
+    pipeline.files = analysis->files.get();
     pipeline.progress = [&](const char* name) { progress.stage(path, name); };
     pipeline.evidence = want_evidence ? &analysis->evidence : nullptr;
     analysis->snapshot = analyze(analysis->image, std::move(diagnostics), pipeline);

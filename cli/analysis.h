@@ -7,11 +7,13 @@
 #include "analyzer/pipeline.h"
 #include "cli/commands.h"
 #include "formats/image.h"
+#include "symbolize/debug_files.h"
 
 namespace residue {
 
 struct Analysis {
   Image image;
+  std::unique_ptr<DebugFiles> files;  // of `image`
   Snapshot snapshot;
   Evidence evidence;  // filled in only if asked for
 };
