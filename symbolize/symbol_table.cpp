@@ -11,8 +11,8 @@
 #include "symbolize/symbol_table.h"
 
 #include <algorithm>
-#include <array>
 #include <mutex>
+#include <utility>
 
 #include "formats/elf/elf_layout.h"
 #include "symbolize/raw_symbols.h"
@@ -32,7 +32,6 @@ struct Entry {
   uint64_t address = 0;
   uint64_t size = 0;
   uint32_t name = 0;
-  uint8_t source = 0;  // which RawSymbols
   bool is_global = false;
 };
 
@@ -88,26 +87,30 @@ const char* to_string(SymbolLevel level) {
   return "none";
 }
 
-struct SymbolTable::Table {
-  std::once_flag once;
+namespace {
+
+// The symbols of one ELF table.
+struct Source {
+  RawSymbols raw;
   std::vector<Entry> functions;
   std::vector<Entry> objects;
   std::vector<CodeRange> code;  // executable sections, or segments
-  std::array<RawSymbols, 2> sources;
 
-  std::string_view name(const Entry& e) const { return sources[e.source].name_at(e.name); }
-  const CodeRange* code_at(uint64_t a) const {
-    for (const CodeRange& range : code) {
-      if (range.contains(a)) return &range;
-    }
-    return nullptr;
-  }
+  std::string_view name(const Entry& e) const { return raw.name_at(e.name); }
+  const CodeRange* code_at(uint64_t a) const;
   std::optional<FunctionSymbol> find_function(uint64_t a) const;
   std::optional<DataSymbol> find_data(uint64_t a) const;
   const Entry* best_alias(const Entry* first, const Entry* last) const;
 };
 
-const Entry* SymbolTable::Table::best_alias(const Entry* first, const Entry* last) const {
+const CodeRange* Source::code_at(uint64_t a) const {
+  for (const CodeRange& range : code) {
+    if (range.contains(a)) return &range;
+  }
+  return nullptr;
+}
+
+const Entry* Source::best_alias(const Entry* first, const Entry* last) const {
   std::vector<std::pair<std::string_view, const Entry*>> names;
   for (const Entry* e = first; e != last && names.size() < kMaxAliases; ++e) {
     const auto text = name(*e);
@@ -119,7 +122,7 @@ const Entry* SymbolTable::Table::best_alias(const Entry* first, const Entry* las
   return pick(names);
 }
 
-std::optional<FunctionSymbol> SymbolTable::Table::find_function(uint64_t a) const {
+std::optional<FunctionSymbol> Source::find_function(uint64_t a) const {
   const CodeRange* range = code_at(a);
   if (range == nullptr) return std::nullopt;
   Entry wanted;
@@ -155,7 +158,7 @@ std::optional<FunctionSymbol> SymbolTable::Table::find_function(uint64_t a) cons
                         name(*unsized), false};
 }
 
-std::optional<DataSymbol> SymbolTable::Table::find_data(uint64_t a) const {
+std::optional<DataSymbol> Source::find_data(uint64_t a) const {
   Entry wanted;
   wanted.address = a;
   const auto after = std::upper_bound(objects.begin(), objects.end(), wanted, by_address);
@@ -182,8 +185,6 @@ std::optional<DataSymbol> SymbolTable::Table::find_data(uint64_t a) const {
   if (best == nullptr) return std::nullopt;
   return DataSymbol{best->address, best->size, best_name};
 }
-
-namespace {
 
 // Fills one module's arrays from one raw table.
 class Collector {
@@ -221,35 +222,36 @@ class Collector {
     return code;
   }
 
-  void collect(const RawSymbols& raw, uint8_t source, const std::vector<CodeRange>& code,
-               std::vector<Entry>* functions, std::vector<Entry>* objects) const {
-    const auto in_code = [&code](uint64_t a) {
-      return std::any_of(code.begin(), code.end(),
-                         [a](const CodeRange& r) { return r.contains(a); });
-    };
+  void collect(Source* source) const {
+    const RawSymbols& raw = source->raw;
+    const auto in_code = [source](uint64_t a) { return source->code_at(a) != nullptr; };
     for (size_t i = 0; i < raw.count(); ++i) {
       const RawSymbol s = raw.at(i);
       if (s.name == 0 || s.section == kSectionUndefined || s.section == kSectionAbsolute ||
           s.type == kSymbolSection || s.type == kSymbolFile || s.type == kSymbolTls) {
         continue;
       }
-      Entry e{s.value, s.size, s.name, source, s.bind != kBindLocal && s.type != kSymbolIndirect};
+      Entry e{s.value, s.size, s.name, s.bind != kBindLocal && s.type != kSymbolIndirect};
       const bool is_object = s.type == kSymbolObject || s.type == kSymbolCommon;
       if (descriptors_.contains(s.value)) {
         const auto entry = code_of_descriptor(s.value);
         if (!entry || !in_code(*entry)) continue;
         e.address = *entry;
-        functions->push_back(e);
+        source->functions.push_back(e);
       } else if (is_code(s, in_code)) {
         e.address = code_address(raw, s);
         if (s.type == kSymbolNoType && is_mapping_symbol(raw.name_at(s.name), raw.machine)) {
           continue;
         }
-        functions->push_back(e);
+        source->functions.push_back(e);
       } else if (is_object && s.size > 0) {
-        objects->push_back(e);
+        source->objects.push_back(e);
       }
     }
+    std::sort(source->functions.begin(), source->functions.end(), by_address);
+    std::sort(source->objects.begin(), source->objects.end(), by_address);
+    source->functions.shrink_to_fit();
+    source->objects.shrink_to_fit();
   }
 
  private:
@@ -287,6 +289,11 @@ class Collector {
 
 }  // namespace
 
+struct SymbolTable::Table {
+  std::once_flag once;
+  std::vector<Source> sources;  // the program's own first
+};
+
 SymbolTable::SymbolTable(const DebugFiles& files)
     : files_(files), tables_(std::make_unique<Table[]>(files.image().modules.size())) {}
 SymbolTable::~SymbolTable() = default;
@@ -295,57 +302,62 @@ void SymbolTable::load(size_t m, Table* table) const {
   const Module& module = files_.image().modules[m];
   const ModuleFiles& files = files_.of(ModuleId(static_cast<uint32_t>(m)));
   Collector collector(files_.image(), module, files);
-  uint8_t used = 0;
   const auto take = [&](const RawSymbols& raw, const SymbolFile* file) {
     if (raw.count() == 0) return;
     collector.use_file(file);
-    if (table->code.empty()) table->code = collector.code_ranges();
-    table->sources[used] = raw;
-    collector.collect(raw, used, table->code, &table->functions, &table->objects);
-    ++used;
+    Source& source = table->sources.emplace_back();
+    source.raw = raw;
+    source.code = collector.code_ranges();
+    collector.collect(&source);
   };
-  if (files.symtab != nullptr) take(symbols_of_file(*files.symtab, kSectionSymtab), files.symtab);
-  if (used == 0) {
-    if (files.mini != nullptr) take(symbols_of_file(*files.mini, kSectionSymtab), files.mini);
-    const uint8_t before = used;
-    for (const SymbolFile* file : {files.binary, files.dump_pages}) {
-      if (file != nullptr && used == before) take(symbols_of_file(*file, kSectionDynsym), file);
-    }
-    if (used == before) take(symbols_in_dump(files_.image(), module), nullptr);
+  const SymbolFile* own = files.binary != nullptr ? files.binary : files.dump_pages;
+  if (own != nullptr) {
+    const RawSymbols full = symbols_of_file(*own, kSectionSymtab);
+    take(full.count() > 0 ? full : symbols_of_file(*own, kSectionDynsym), own);
   }
-  std::sort(table->functions.begin(), table->functions.end(), by_address);
-  std::sort(table->objects.begin(), table->objects.end(), by_address);
-  table->functions.shrink_to_fit();
-  table->objects.shrink_to_fit();
+  for (const SymbolFile* file : {files.symtab, files.mini}) {
+    if (file != nullptr && file != own) take(symbols_of_file(*file, kSectionSymtab), file);
+  }
+  if (table->sources.empty()) take(symbols_in_dump(files_.image(), module), nullptr);
 }
 
-const SymbolTable::Table* SymbolTable::table_at(Address a, ModuleId* module) const {
+const SymbolTable::Table* SymbolTable::table_at(Address a, uint64_t* bias) const {
   const Region* region = files_.image().find_region(a);
   if (region == nullptr || region->module == kNone<ModuleId>) return nullptr;
-  *module = region->module;
-  Table& table = tables_[module->value()];
-  std::call_once(table.once, [&] { load(module->value(), &table); });
+  const size_t m = region->module.value();
+  *bias = files_.image().modules[m].bias;
+  Table& table = tables_[m];
+  std::call_once(table.once, [&] { load(m, &table); });
   return &table;
 }
 
 std::optional<FunctionSymbol> SymbolTable::find_function(Address a) const {
-  ModuleId id = kNone<ModuleId>;
-  const Table* table = table_at(a, &id);
+  uint64_t bias = 0;
+  const Table* table = table_at(a, &bias);
   if (table == nullptr) return std::nullopt;
-  const uint64_t bias = files_.image().modules[id.value()].bias;
-  auto found = table->find_function(a.value() - bias);
-  if (found) found->address += bias;
-  return found;
+  std::optional<FunctionSymbol> best;
+  for (const Source& source : table->sources) {
+    const auto found = source.find_function(a.value() - bias);
+    if (found && (!best || found->address > best->address)) best = found;
+  }
+  if (best) best->address += bias;
+  return best;
 }
 
 std::optional<DataSymbol> SymbolTable::find_data(Address a) const {
-  ModuleId id = kNone<ModuleId>;
-  const Table* table = table_at(a, &id);
+  uint64_t bias = 0;
+  const Table* table = table_at(a, &bias);
   if (table == nullptr) return std::nullopt;
-  const uint64_t bias = files_.image().modules[id.value()].bias;
-  auto found = table->find_data(a.value() - bias);
-  if (found) found->address += bias;
-  return found;
+  std::optional<DataSymbol> best;
+  for (const Source& source : table->sources) {
+    const auto found = source.find_data(a.value() - bias);
+    if (!found) continue;
+    const bool better = !best || found->address > best->address ||
+                        (found->address == best->address && found->name.size() < best->name.size());
+    if (better) best = found;
+  }
+  if (best) best->address += bias;
+  return best;
 }
 
 SymbolLevel SymbolTable::level(ModuleId id) const {

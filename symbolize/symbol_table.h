@@ -1,8 +1,8 @@
 // SymbolTable: which function or variable lies at an address, from ELF symbol tables.
 //
-// Tables are read once per module, on the first question about it: the .symtab of the module's
-// debug file, else of the file itself; else .gnu_debugdata and .dynsym; else the dynamic symbols in
-// the dump's own pages, which need no file at all. Either word size and byte order. Names are views
+// Tables are read once per module, on the first question about it: that of the module's own file
+// (.symtab, else .dynsym), and the .symtab of its debug file or .gnu_debugdata; without any file
+// the dynamic symbols in the dump's own pages. Either word size and byte order. Names are views
 // into the files and the dump. Thread-safe.
 #pragma once
 
@@ -53,7 +53,7 @@ class SymbolTable {
 
  private:
   struct Table;
-  const Table* table_at(Address a, ModuleId* module) const;
+  const Table* table_at(Address a, uint64_t* bias) const;
   void load(size_t m, Table* table) const;
 
   const DebugFiles& files_;
