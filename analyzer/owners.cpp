@@ -16,7 +16,7 @@ OwnerId OwnerTable::intern(OwnerRow row) {
 OwnerId OwnerTable::of_global(Address location) {
   const Module* module = image_.module_of(location);
   const std::string module_name = module == nullptr ? "" : std::string(base_name(module->path));
-  if (const auto symbol = symbols_->find(location)) {
+  if (const auto symbol = symbols_->find_data(location)) {
     return intern({"global", demangle_symbol(std::string(symbol->name)), module_name, 0, {}, 0});
   }
   // Nameless: by place, so that the same variable is the same owner in another snapshot of the same

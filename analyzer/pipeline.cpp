@@ -10,7 +10,7 @@
 #include "analyzer/usage.h"
 #include "formats/base/claims.h"
 #include "formats/base/text.h"
-#include "symbolize/data_symbols.h"
+#include "symbolize/symbolizer.h"
 
 namespace residue {
 namespace {
@@ -30,7 +30,7 @@ SnapshotInfo describe(const Image& image, const std::string& label) {
   return info;
 }
 
-std::vector<ModuleRow> module_rows(const Image& image, const DataSymbols& symbols) {
+std::vector<ModuleRow> module_rows(const Image& image, const SymbolTable& symbols) {
   std::vector<ModuleRow> rows;
   for (uint32_t i = 0; i < image.modules.size(); ++i) {
     const Module& m = image.modules[i];
@@ -82,8 +82,7 @@ std::vector<ThreadRow> thread_rows(const Image& image, const std::vector<Unwound
   std::vector<ThreadRow> rows;
   for (size_t i = 0; i < image.threads.size(); ++i) {
     const Thread& t = image.threads[i];
-    rows.push_back(
-        {t.tid, t.name, t.crashed, t.signal, t.reason, t.fault_address, stacks[i].end});
+    rows.push_back({t.tid, t.name, t.crashed, t.signal, t.reason, t.fault_address, stacks[i].end});
     if (stacks[i].complete) continue;
     diagnostics.add(Severity::kNote, "unwind", "thread " + std::to_string(t.tid), 0,
                     "its stack ends early: " + stacks[i].end);
@@ -99,13 +98,14 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   };
   Snapshot s;
   s.info = describe(image, options.label);
-  DataSymbols symbols(image);
+  std::optional<Symbolizer> own;
+  if (options.symbolizer == nullptr) own.emplace(image, FileSearch(), options.jobs);
+  Symbolizer& symbolizer = own ? *own : *options.symbolizer;
+  const SymbolTable& symbols = symbolizer.symbols();
 
   // What every thread was doing.
   stage("unwinding threads");
-  Symbolizer symbolizer(image, options.search, options.jobs);
-  const std::vector<UnwoundStack> stacks =
-      unwind_threads(image, symbolizer.files(), options.jobs);
+  const std::vector<UnwoundStack> stacks = unwind_threads(image, symbolizer.files(), options.jobs);
   s.threads = thread_rows(image, stacks, diagnostics);
   FrameTable table = name_frames(image, stacks, &symbolizer);
   s.places = std::move(table.places);

@@ -15,7 +15,9 @@ Result<std::unique_ptr<Analysis>> analyze_dump(const std::string& path, const Op
     RESIDUE_ASSIGN(analysis->image, open_image(path, options, &progress, &diagnostics));
     PipelineOptions pipeline;
     pipeline.label = options.label;
-    pipeline.search = options.search;
+    analysis->symbolizer =
+        std::make_unique<Symbolizer>(analysis->image, options.search, options.jobs);
+    pipeline.symbolizer = analysis->symbolizer.get();
     pipeline.jobs = options.jobs;
     pipeline.progress = [&](const char* name) { progress.stage(name); };
     pipeline.evidence = want_evidence ? &analysis->evidence : nullptr;

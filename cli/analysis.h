@@ -8,11 +8,13 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "formats/image.h"
+#include "symbolize/symbolizer.h"
 
 namespace residue {
 
 struct Analysis {
   Image image;
+  std::unique_ptr<Symbolizer> symbolizer;  // of `image`
   Snapshot snapshot;
   Evidence evidence;  // filled in only if asked for
 };

@@ -112,7 +112,8 @@ po::options_description global_options() {
       ("exe", po::value<std::string>()->value_name("FILE"),
        "the program that was dumped, if it is not at its recorded path")  //
       ("sysroot", po::value<std::string>()->value_name("DIR"),
-       "look for modules below DIR instead of /")  //
+       "look for modules below DIR instead of /")                               //
+      ("debuginfod", "ask the servers of DEBUGINFOD_URLS for what is missing")  //
       ("format", po::value<std::string>()->value_name("NAME"),
        "table (default), json, csv or tsv")  //
       ("jobs", po::value<unsigned>()->value_name("N"),
@@ -201,6 +202,8 @@ Result<Options> fill(const po::variables_map& values) {
   }
   options.search.executable = text(values, "exe");
   options.search.sysroot = text(values, "sysroot");
+  options.search.debuginfod = values.count("debuginfod") != 0;
+  options.search.debuginfod_cache = debuginfod_cache_directory();
   options.quiet = values.count("quiet") != 0;
   options.strict = values.count("strict") != 0;
   options.progress = values.count("no-progress") == 0 && !options.quiet;

@@ -14,7 +14,7 @@ namespace residue {
 struct Options {
   std::string command;                 // 'analyze', …; 'help' and 'version' too
   std::vector<std::string> arguments;  // what follows it
-  FileSearch search;                   // --symbols, --exe, --sysroot
+  FileSearch search;                   // --symbols, --exe, --sysroot, --debuginfod
   OutputFormat format = OutputFormat::kTable;
   bool quiet = false;
   bool strict = false;

@@ -27,7 +27,7 @@ class Symbolizer::Impl {
       by_module[region->module].push_back(i);
     }
     const std::vector<std::pair<ModuleId, std::vector<size_t>>> jobs(by_module.begin(),
-                                                                      by_module.end());
+                                                                     by_module.end());
     parallel_for(jobs.size(), jobs_, [&](size_t job) {
       const auto& [module, indexes] = jobs[job];
       name_places(module, addresses, indexes, &all);
