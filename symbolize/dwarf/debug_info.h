@@ -1,8 +1,9 @@
 // DebugInfo: what one module's DWARF says about addresses.
 //
-// A streaming reader: units are indexed once (headers, address ranges), and a look-up walks only the
-// subtrees that hold the wanted addresses; no tree of entries is ever built. Addresses are link-time
-// ones (address in the process minus Module::bias). Not thread-safe: one worker per module.
+// A streaming reader: units are indexed once (headers, address ranges), and a look-up walks only
+// the subtrees that hold the wanted addresses; no tree of entries is ever built. Addresses are
+// link-time ones (address in the process minus Module::bias). Not thread-safe: one worker per
+// module.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ class DebugFiles;
 // as gdb prints it: "ns::Class<int>::run". Empty strings and 0 where something is unknown.
 struct SourceFrame {
   std::string function;
-  std::string file;  // as the compiler recorded it: absolute, or joined with the compilation directory
+  std::string
+      file;  // as the compiler recorded it: absolute, or joined with the compilation directory
   uint32_t line = 0;
   uint32_t column = 0;
   bool inlined = false;  // this function's code was inlined into the next frame's
