@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 
@@ -33,9 +34,18 @@ std::string modification_time(const std::string& path) {
   return {text.data(), n};
 }
 
+bool starts_with(std::span<const std::byte> bytes, std::string_view text) {
+  return bytes.size() >= text.size() &&
+         std::equal(text.begin(), text.end(), bytes.begin(),
+                    [](char c, std::byte b) { return static_cast<std::byte>(c) == b; });
+}
+
 // The kinds of file that people pass by mistake, so that the message can say so.
 std::string describe(std::span<const std::byte> bytes) {
   if (bytes.empty()) return "is empty";
+  if (starts_with(bytes, "minidump FreeBSD")) {
+    return "is a FreeBSD kernel minidump; only dumps of processes are read";
+  }
   size_t text = 0;
   const auto head = bytes.first(std::min<size_t>(bytes.size(), 512));
   for (const std::byte b : head) {

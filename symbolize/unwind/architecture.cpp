@@ -7,10 +7,10 @@
 namespace residue {
 namespace {
 
-// DWARF numbers and entry conventions of the psABIs: x86-64 (1.0, fig. 3.36), i386 (1.1), AAPCS64 and
-// AADWARF64 (2023Q3), AADWARF32, RISC-V ELF psABI (1.0), OpenPOWER ELFv2, zSeries ELF supplement,
-// MIPS n64 (GCC's numbering), LoongArch ELF psABI (2.20). `register_width` follows the register
-// file, not the pointers: x32 and n32 save 8 bytes.
+// DWARF numbers and entry conventions of the psABIs: x86-64 (1.0, fig. 3.36), i386 (1.1), AAPCS64
+// and AADWARF64 (2023Q3), AADWARF32, RISC-V ELF psABI (1.0), OpenPOWER ELFv2, zSeries ELF
+// supplement, MIPS n64 (GCC's numbering), LoongArch ELF psABI (2.20). `register_width` follows the
+// register file, not the pointers: x32 and n32 save 8 bytes.
 constexpr UnwindArchitecture kArchitectures[] = {
     {.architecture = Architecture::kX86_64,
      .sp = 7,

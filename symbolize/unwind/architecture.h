@@ -22,11 +22,11 @@ enum class FrameRecord : uint8_t {
 struct UnwindArchitecture {
   Architecture architecture;
   unsigned sp;
-  unsigned fp;               // kNoRegister: no convention
-  unsigned link;             // return address at a function's entry; kNoRegister: it is on the stack
-  unsigned pc;               // kNoRegister: the program counter has no number of its own
-  unsigned register_width;   // bytes that a saved general register takes
-  unsigned entry_cfa;        // CFA minus SP at a function's first instruction
+  unsigned fp;              // kNoRegister: no convention
+  unsigned link;            // return address at a function's entry; kNoRegister: it is on the stack
+  unsigned pc;              // kNoRegister: the program counter has no number of its own
+  unsigned register_width;  // bytes that a saved general register takes
+  unsigned entry_cfa;       // CFA minus SP at a function's first instruction
   unsigned instruction_alignment;
   FrameRecord record;
   // Bits of a return address that are not address: instruction set of ARM and MIPS code.

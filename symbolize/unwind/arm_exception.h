@@ -1,5 +1,5 @@
-// ARM's exception index tables (.ARM.exidx, .ARM.extab): unwinding for 32-bit ARM programs, which as
-// a rule have no .eh_frame. "Exception Handling ABI for the Arm Architecture" (EHABI32, 2023Q3).
+// ARM's exception index tables (.ARM.exidx, .ARM.extab): unwinding for 32-bit ARM programs, which
+// as a rule have no .eh_frame. "Exception Handling ABI for the Arm Architecture" (EHABI32, 2023Q3).
 #pragma once
 
 #include <cstdint>

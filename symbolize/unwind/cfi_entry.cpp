@@ -14,8 +14,8 @@ Error corrupt(const char* what, uint64_t address) {
   return {ErrorCode::kCorrupt, what, FileOffset(address)};
 }
 
-// What the letters of a CIE's augmentation bring, as the LSB and GCC define them. With 'z' first the
-// size of the data is known, so that letters nobody knows can be skipped.
+// What the letters of a CIE's augmentation bring, as the LSB and GCC define them. With 'z' first
+// the size of the data is known, so that letters nobody knows can be skipped.
 Result<void> read_augmentation(std::string_view letters, const CfiSection& section,
                                ByteCursor& cursor, Cie* cie) {
   std::optional<ByteCursor> after;

@@ -56,7 +56,7 @@ struct CfiEntry {
   bool is_terminator = false;
   bool is_cie = false;
   unsigned offset_size = 4;
-  uint64_t cie = 0;               // an FDE's CIE
+  uint64_t cie = 0;                 // an FDE's CIE
   std::span<const std::byte> body;  // behind the CIE id or pointer
   uint64_t body_address = 0;
 };

@@ -49,7 +49,9 @@ Result<void> CfiTable::read_header(AddressRange header, uint64_t limit) {
   section_.start = frame;
   section_.end = limit;
   if (count_encoding == kPointerOmitted || table_encoding == kPointerOmitted) return {};
-  RESIDUE_ASSIGN(const uint64_t count, read_encoded(cursor, count_encoding, header_bases_));
+  PointerBases none;  // a number, not an address
+  none.width = header_bases_.width;
+  RESIDUE_ASSIGN(const uint64_t count, read_encoded(cursor, count_encoding, none));
   SearchTable table;
   table.address = cursor.offset().value();
   table.encoding = table_encoding;
@@ -119,9 +121,9 @@ std::optional<Fde> CfiTable::find(uint64_t pc) const {
 std::optional<Fde> CfiTable::find_in_index(uint64_t pc) const {
   std::call_once(lazy_->once, [this] { build_index(); });
   const auto& index = lazy_->index;
-  auto after = std::upper_bound(
-      index.begin(), index.end(), pc,
-      [](uint64_t value, const IndexEntry& entry) { return value < entry.begin; });
+  auto after =
+      std::upper_bound(index.begin(), index.end(), pc,
+                       [](uint64_t value, const IndexEntry& entry) { return value < entry.begin; });
   // Damaged entries may overlap; a few neighbours are looked at.
   for (int n = 0; n < 8 && after != index.begin(); ++n) {
     --after;

@@ -1,8 +1,8 @@
 // CfiTable: from a program counter to the FDE that describes it, for one section of one module.
 //
 // With a binary search table (.eh_frame_hdr) only the pages of the search and of the FDE found are
-// touched. Without one, or where it contradicts the section, all entries are read once, on the first
-// question that needs it, into a sorted index. Thread-safe.
+// touched. Without one, or where it contradicts the section, all entries are read once, on the
+// first question that needs it, into a sorted index. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ class CfiTable {
  public:
   // A section that is searched entry by entry. REQUIRES: section.bytes outlives this.
   static CfiTable of_section(const CfiSection& section);
-  // .eh_frame behind the header at `header`; `limit` is where the module ends, since the header does
-  // not say how long .eh_frame is. `section` gives order and bases.
+  // .eh_frame behind the header at `header`; `limit` is where the module ends, since the header
+  // does not say how long .eh_frame is. `section` gives order and bases.
   static CfiTable of_header(const CfiSection& section, AddressRange header, uint64_t limit);
 
   CfiTable(CfiTable&&) = default;

@@ -71,8 +71,8 @@ std::optional<uint32_t> CodeMap::instruction(uint64_t pc) const {
   const auto bytes = image_.view(Address(pc), 4);
   if (bytes.size() < 4) return std::nullopt;
   // AArch64, ARM (BE8) and RISC-V code is little-endian whatever the data is.
-  const bool data_order = image_.architecture != Architecture::kAArch64 &&
-                          image_.architecture != Architecture::kArm;
+  const bool data_order =
+      image_.architecture != Architecture::kAArch64 && image_.architecture != Architecture::kArm;
   return load<uint32_t>(bytes, data_order ? image_.order : ByteOrder::kLittle);
 }
 

@@ -15,9 +15,8 @@ FramePlans::FramePlans(const Image& image, const DebugFiles& files)
 
 const ModuleCfi& FramePlans::cfi_of(ModuleId module) const {
   LazyModule& lazy = modules_[module.value()];
-  std::call_once(lazy.once, [&] {
-    lazy.cfi = std::make_unique<ModuleCfi>(image_, module, memory_, files_);
-  });
+  std::call_once(lazy.once,
+                 [&] { lazy.cfi = std::make_unique<ModuleCfi>(image_, module, memory_, files_); });
   return *lazy.cfi;
 }
 

@@ -47,8 +47,8 @@ class FramePlans {
   const CodeMap& code() const { return code_; }
   void report(Diagnostics& diagnostics) const;
 
-  // The last plans that one stack's walk has used, in front of the shared ones. A plan is valid until
-  // two others have been asked for.
+  // The last plans that one stack's walk has used, in front of the shared ones. A plan is valid
+  // until two others have been asked for.
   class Recent {
    public:
     explicit Recent(const FramePlans& plans) : plans_(plans) {}

@@ -5,7 +5,8 @@
 namespace residue {
 namespace {
 
-// How far a function's code may lie behind its entry for a call to count as the one that entered it.
+// How far a function's code may lie behind its entry for a call to count as the one that entered
+// it.
 constexpr uint64_t kFunctionReach = 0x10000;
 // How many words are looked at for such a call, and for any call: Breakpad's scan looks at 40, and
 // at 160 for the innermost frame.
@@ -52,8 +53,7 @@ class Guesser {
   }
 
   std::optional<uint64_t> frame_pointer() const {
-    return architecture_.fp == kNoRegister ? std::nullopt
-                                           : frame_.registers.get(architecture_.fp);
+    return architecture_.fp == kNoRegister ? std::nullopt : frame_.registers.get(architecture_.fp);
   }
 
   bool plausible(uint64_t fp) const {

@@ -2,7 +2,8 @@
 //
 // 1. .eh_frame through PT_GNU_EH_FRAME, in the process's memory: the dump's own pages, or those of
 //    the matching file that the Image put in their place. The only source for the vDSO.
-// 2. .eh_frame and .debug_frame of the module's file, .debug_frame of its debug file and of its mini
+// 2. .eh_frame and .debug_frame of the module's file, .debug_frame of its debug file and of its
+// mini
 //    debug information: static programs, files without a header, functions that 1 does not know.
 //    Looked for when 1 has no answer.
 #pragma once

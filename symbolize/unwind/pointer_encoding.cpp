@@ -115,10 +115,11 @@ Result<uint64_t> read_encoded(ByteCursor& cursor, uint8_t encoding, const Pointe
   }
   value = cut(value, bases.width);
   if ((encoding & kPointerIndirect) == 0) return value;
-  const auto target =
-      bases.memory == nullptr ? std::span<const std::byte>() : bases.memory->view(value, bases.width);
+  const auto target = bases.memory == nullptr ? std::span<const std::byte>()
+                                              : bases.memory->view(value, bases.width);
   if (target.size() < bases.width) {
-    return Error{ErrorCode::kNotMapped, "an indirect pointer leads to " + hex(value), FileOffset(here)};
+    return Error{ErrorCode::kNotMapped, "an indirect pointer leads to " + hex(value),
+                 FileOffset(here)};
   }
   ByteCursor pointed(target, cursor.order());
   return read_plain(pointed, kPointerAbsolute, bases.width);

@@ -1,9 +1,10 @@
 // What each architecture's kernel puts on the stack for a signal, and how the code that ends a
 // handler looks. Constants only; see signal_frame.h.
 //
-// Sources: Linux's arch/*/kernel/signal*.c (struct rt_sigframe) and uapi/asm/{sigcontext,ucontext}.h,
-// which are the ABI and do not change; glibc's and musl's restorers. Offsets count from the stack
-// pointer at the trampoline's first instruction, after the handler has returned.
+// Sources: Linux's arch/*/kernel/signal*.c (struct rt_sigframe) and
+// uapi/asm/{sigcontext,ucontext}.h, which are the ABI and do not change; glibc's and musl's
+// restorers. Offsets count from the stack pointer at the trampoline's first instruction, after the
+// handler has returned.
 #pragma once
 
 #include <cstdint>
@@ -30,26 +31,27 @@ inline constexpr uint8_t kSkipped = 0xff;
 namespace signal_layout {
 
 // struct rt_sigframe { pretcode; struct ucontext uc; ... }: uc_mcontext at 40, gregs r8 r9 ... rip.
-inline constexpr uint8_t kX86_64Order[] = {8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7, 16};
+inline constexpr uint8_t kX86_64Order[] = {8, 9, 10, 11, 12, 13, 14, 15, 5,
+                                           4, 6, 3,  1,  0,  2,  7,  16};
 inline constexpr uint8_t kX86_64Rax[] = {0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05};
 inline constexpr uint8_t kX86_64Eax[] = {0xb8, 15, 0, 0, 0, 0x0f, 0x05};
 
 // struct sigcontext_32: gs fs es ds, edi esi ebp esp ebx edx ecx eax, trapno err, eip.
-inline constexpr uint8_t kX86Order[] = {kSkipped, kSkipped, kSkipped, kSkipped, 7, 6, 5, 4,
-                                        3,        2,        1,        0};
+inline constexpr uint8_t kX86Order[] = {kSkipped, kSkipped, kSkipped, kSkipped, 7, 6,
+                                        5,        4,        3,        2,        1, 0};
 inline constexpr uint8_t kX86Sigreturn[] = {0x58, 0xb8, 119, 0, 0, 0, 0xcd, 0x80};
 inline constexpr uint8_t kX86RtSigreturn[] = {0xb8, 173, 0, 0, 0, 0xcd, 0x80};
 
-// struct rt_sigframe { siginfo (128); ucontext }: uc_mcontext at 176 (aligned to 16): fault_address,
-// x0-x30, sp, pc.
+// struct rt_sigframe { siginfo (128); ucontext }: uc_mcontext at 176 (aligned to 16):
+// fault_address, x0-x30, sp, pc.
 inline constexpr uint8_t kAArch64Order[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
                                             11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
                                             22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
 // mov x8, #139; svc #0
 inline constexpr uint8_t kAArch64Code[] = {0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4};
 
-// struct sigframe { ucontext }, rt_sigframe { siginfo (128); sigframe }: uc_mcontext at 20: trap_no,
-// error_code, oldmask, r0-r15.
+// struct sigframe { ucontext }, rt_sigframe { siginfo (128); sigframe }: uc_mcontext at 20:
+// trap_no, error_code, oldmask, r0-r15.
 inline constexpr uint8_t kArmOrder[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
 inline constexpr uint8_t kArmCode[] = {0x77, 0x70, 0xa0, 0xe3, 0x00, 0x00, 0x00, 0xef};
 inline constexpr uint8_t kArmRtCode[] = {0xad, 0x70, 0xa0, 0xe3, 0x00, 0x00, 0x00, 0xef};

@@ -14,8 +14,9 @@
 namespace residue {
 namespace {
 
-// A stack grows down, so callers lie further up. Programs that change stacks in the middle of a call
-// (split stacks, coroutines) go down now and then; a stack that does so again and again is damaged.
+// A stack grows down, so callers lie further up. Programs that change stacks in the middle of a
+// call (split stacks, coroutines) go down now and then; a stack that does so again and again is
+// damaged.
 constexpr unsigned kMaxJumps = 16;
 
 // One thread's walk.
@@ -81,7 +82,8 @@ class Walk {
       return step_by_signal_frame(*plan.trampoline, here_, architecture_, code_, memory_, &caller_);
     }
     if (plan.row) return step_by_cfi(*plan.row, here_, architecture_, code_, memory_, &caller_);
-    if (plan.arm) return step_by_arm_code(*plan.arm, here_, architecture_, code_, memory_, &caller_);
+    if (plan.arm)
+      return step_by_arm_code(*plan.arm, here_, architecture_, code_, memory_, &caller_);
     return step_from_bad_call(here_, architecture_, code_, memory_, &caller_);
   }
 
@@ -97,7 +99,8 @@ class Walk {
     }
     Step guess = step_by_guess(here_, architecture_, code_, memory_, &caller_);
     if (guess.status == StepStatus::kCaller) guess = checked(guess, false);
-    if (guess.status == StepStatus::kFailed || (guess.status == StepStatus::kOutermost && has_rule)) {
+    if (guess.status == StepStatus::kFailed ||
+        (guess.status == StepStatus::kOutermost && has_rule)) {
       if (rule.cfa == 0) rule.cfa = guess.cfa;
       return has_rule || called_badly ? rule : guess;
     }
@@ -117,15 +120,17 @@ class Walk {
       bad.cfa = step.cfa;
       return bad;
     }
-    const bool goes_up = caller_.sp > here_.sp || (caller_.sp == here_.sp && here_.pc_is_exact &&
-                                                   caller_.pc != here_.pc);
+    const bool goes_up = caller_.sp > here_.sp ||
+                         (caller_.sp == here_.sp && here_.pc_is_exact && caller_.pc != here_.pc);
     if (goes_up) return step;
-    if (caller_.sp == here_.sp && caller_.pc == here_.pc) return failed("a frame is its own caller at", here_.pc);
+    if (caller_.sp == here_.sp && caller_.pc == here_.pc)
+      return failed("a frame is its own caller at", here_.pc);
     const std::pair<uint64_t, uint64_t> landing{caller_.sp, caller_.pc};
     if (std::find(landings_.begin(), landings_.end(), landing) != landings_.end()) {
       return failed("the frames go in a circle at", caller_.sp);
     }
-    if (landings_.size() >= kMaxJumps) return failed("the stack goes down again and again at", caller_.sp);
+    if (landings_.size() >= kMaxJumps)
+      return failed("the stack goes down again and again at", caller_.sp);
     landings_.push_back(landing);
     return step;
   }

@@ -1,8 +1,8 @@
 // Unwinder: a thread's registers and memory → its frames.
 //
 // Call frame information first (.eh_frame of the dump's own pages or of the module's file,
-// .debug_frame of its debug file), then the frame pointer, then a scan of the stack; each frame says
-// by which of them it was found. Thread-safe: unwind() may run for many threads at once.
+// .debug_frame of its debug file), then the frame pointer, then a scan of the stack; each frame
+// says by which of them it was found. Thread-safe: unwind() may run for many threads at once.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ namespace residue {
 
 class DebugFiles;
 
-// How a frame was found, best first. kCfi also for what the architecture itself says: a signal frame,
-// the caller of a bad pointer. kCallSite: a frame that a tail call has replaced, inferred
+// How a frame was found, best first. kCfi also for what the architecture itself says: a signal
+// frame, the caller of a bad pointer. kCallSite: a frame that a tail call has replaced, inferred
 // from the caller's call sites (as gdb does).
 enum class FrameTrust : uint8_t { kContext, kCfi, kCallSite, kFramePointer, kScan };
 // 'context', 'cfi', 'call_site', 'frame_pointer', 'scan'
@@ -34,8 +34,8 @@ struct UnwoundFrame {
   // The frame's code is a signal trampoline: the kernel called it, and the next frame was
   // interrupted, not calling.
   bool is_signal_frame = false;
-  // `pc` is the next instruction to run, not one after a call: frame 0, and a frame interrupted by a
-  // signal. Otherwise look-ups use pc - 1.
+  // `pc` is the next instruction to run, not one after a call: frame 0, and a frame interrupted by
+  // a signal. Otherwise look-ups use pc - 1.
   bool pc_is_exact = false;
 
   uint64_t lookup_pc() const { return pc_is_exact ? pc : pc - 1; }
