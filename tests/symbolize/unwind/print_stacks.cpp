@@ -17,7 +17,7 @@
 namespace {
 
 using namespace residue;
-#include "fixup.inc"
+
 
 void print(const Thread& thread, const UnwoundStack& stack) {
   std::printf("thread %" PRIu32 "\n", thread.tid);
@@ -54,7 +54,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", to_string(image.error()).c_str());
     return 3;
   }
-  fixup(&*image);
+
   const DebugFiles files(*image, search);
   const Unwinder unwinder(*image, files);
   const auto begin = std::chrono::steady_clock::now();
