@@ -135,8 +135,8 @@ class ModuleFinder {
     add(std::move(module).value(), std::move(path));
   }
 
-  // What ld.so loaded and the dump has no header of reaches from its base to the end of the mapping
-  // that holds its dynamic section, at the least.
+  // What ld.so loaded and the dump has no header of reaches from its base to the mapping that holds
+  // its dynamic section, RELRO as a rule, and over .data and .bss, which follow.
   void add_loaded(const LoadedObject& object) {
     const Region* first = image_.find_region(Address(object.bias));
     const Region* data = image_.find_region(object.dynamic);
@@ -145,7 +145,13 @@ class ModuleFinder {
         covered_.contains(first->range.base)) {
       return;
     }
-    add_bare({first->range.base, data->range.end() - first->range.base}, object.path);
+    Address end = data->range.end();
+    const Region* const last = image_.regions.data() + image_.regions.size();
+    for (const Region* next = data + 1; next != last && next <= data + 2; ++next) {
+      if (next->range.base != end || !next->permissions.write) break;
+      end = next->range.end();
+    }
+    add_bare({first->range.base, end - first->range.base}, object.path);
   }
 
   std::string program_path() const {
