@@ -2,9 +2,9 @@
 //
 // For every module: its own file (matched by build-id), the file with its debug information (the
 // same one, a separate debug file by build-id, by .gnu_debuglink, from the debuginfod cache or
-// server), dwz's common file, the mini symbol table of .gnu_debugdata, and split DWARF (.dwo, .dwp).
-// A file whose build-id (or CRC, for .gnu_debuglink without one) differs is reported and never used.
-// Modules are looked at on first use; thread-safe.
+// server), dwz's common file, the mini symbol table of .gnu_debugdata, and split DWARF (.dwo,
+// .dwp). A file whose build-id (or CRC, for .gnu_debuglink without one) differs is reported and
+// never used. Modules are looked at on first use; thread-safe.
 #pragma once
 
 #include <memory>
@@ -32,7 +32,7 @@ struct ModuleFiles {
   const SymbolFile* binary = nullptr;
   const SymbolFile* debug = nullptr;
   const SymbolFile* alternate = nullptr;
-  const SymbolFile* mini = nullptr;      // unpacked .gnu_debugdata
+  const SymbolFile* mini = nullptr;        // unpacked .gnu_debugdata
   const SymbolFile* dump_pages = nullptr;  // ELF image in the dump's own pages (the vdso)
   std::vector<SymbolFinding> findings;
 };

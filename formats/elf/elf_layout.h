@@ -26,7 +26,13 @@ inline constexpr size_t kSectionHeaderSize32 = 40, kSectionHeaderSize64 = 64;
 inline constexpr uint32_t kSegmentLoad = 1, kSegmentDynamic = 2, kSegmentNote = 4, kSegmentTls = 7;
 inline constexpr uint32_t kFlagExecute = 1, kFlagWrite = 2, kFlagRead = 4;
 
-inline constexpr uint32_t kSectionSymtab = 2, kSectionNobits = 8, kSectionDynsym = 11;
+inline constexpr uint32_t kSectionSymtab = 2, kSectionStrtab = 3, kSectionNote = 7,
+                          kSectionNobits = 8, kSectionDynsym = 11;
+inline constexpr uint64_t kSectionFlagAlloc = 2, kSectionFlagCompressed = 0x800;
+// e_shstrndx when the real index stands in section header 0's sh_link (gABI, "SHN_XINDEX").
+inline constexpr uint32_t kSectionIndexExtended = 0xffff;
+// ch_type of a compressed section's header (gABI, "Compressed Sections").
+inline constexpr uint32_t kCompressZlib = 1, kCompressZstd = 2;
 
 // Notes with the name "CORE" or "LINUX" in a core; "GNU" in a module.
 inline constexpr uint32_t kNotePrstatus = 1, kNoteFpregset = 2, kNotePrpsinfo = 3, kNoteAuxv = 6;
