@@ -106,8 +106,6 @@ struct Module {
   // The file on disk, if it was found and its build-id is the one in the dump; empty otherwise.
   std::span<const std::byte> file;
   std::string file_path;
-  // A separate debug file with the same build-id, empty if there is none.
-  std::span<const std::byte> debug_file;
 };
 
 struct Register {

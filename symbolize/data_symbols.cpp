@@ -161,7 +161,7 @@ void DataSymbols::load(size_t m) {
   Table& table = tables_[m];
   table.loaded = true;
   const Module& module = image_.modules[m];
-  RawTable raw = table_of_file(module.debug_file, kSectionSymtab);
+  RawTable raw = table_of_file(module.file, kSectionSymtab);
   if (raw.symbols.empty()) raw = table_of_file(module.file, kSectionSymtab);
   if (raw.symbols.empty()) raw = table_of_file(module.file, kSectionDynsym);
   if (raw.symbols.empty()) raw = table_in_dump(image_, module);
@@ -193,9 +193,9 @@ std::optional<DataSymbol> DataSymbols::find(Address a) {
 
 SymbolLevel DataSymbols::level(ModuleId id) const {
   const Module& module = image_.modules[id.value()];
-  if (has_debug_info(module.debug_file) || has_debug_info(module.file)) return SymbolLevel::kFull;
+  if (has_debug_info(module.file)) return SymbolLevel::kFull;
   const bool any = !table_of_file(module.file, kSectionSymtab).symbols.empty() ||
-                   !table_of_file(module.debug_file, kSectionSymtab).symbols.empty() ||
+                   !table_of_file(module.file, kSectionSymtab).symbols.empty() ||
                    !table_of_file(module.file, kSectionDynsym).symbols.empty() ||
                    !table_in_dump(image_, module).symbols.empty();
   return any ? SymbolLevel::kPartial : SymbolLevel::kNone;

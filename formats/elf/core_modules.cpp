@@ -144,6 +144,19 @@ void find_modules_by_magic(Image* image, const CoreNotes& notes) {
   }
 }
 
+// A separate debug file has the build-id and the addresses of the program, but not its bytes.
+bool has_contents(std::span<const std::byte> file, const Module& module) {
+  const auto header = read_header(file);
+  const auto headers = header ? read_program_headers(file, *header) : ProgramHeaders();
+  if (!headers) return false;
+  return std::all_of(module.segments.begin(), module.segments.end(), [&](const Segment& segment) {
+    return std::any_of(headers->items.begin(), headers->items.end(), [&](const ProgramHeader& h) {
+      return h.type == kSegmentLoad && h.vaddr + module.bias == segment.range.base.value() &&
+             h.offset == segment.file_offset && h.file_size == segment.file_size;
+    });
+  });
+}
+
 void open_module_file(Image* image, Module* module, const FileSearch& search,
                       Diagnostics& diagnostics) {
   if (module->path.empty() || module->path == "[vdso]") return;
@@ -161,15 +174,9 @@ void open_module_file(Image* image, Module* module, const FileSearch& search,
       mismatch = true;
       continue;
     }
+    if (!has_contents(file->bytes(), *module)) continue;
     module->file = file->bytes();
     module->file_path = path;
-    image->files.push_back(std::move(file).value());
-    break;
-  }
-  for (const std::string& path : search.debug_candidates(module->build_id)) {
-    auto file = MappedFile::open(path);
-    if (!file || file_build_id(file->bytes()) != module->build_id) continue;
-    module->debug_file = file->bytes();
     image->files.push_back(std::move(file).value());
     break;
   }

@@ -88,6 +88,7 @@ enum Attribute : uint16_t {
   kAtCompDir = 0x1b,
   kAtConstValue = 0x1c,
   kAtInline = 0x20,
+  kAtLowerBound = 0x22,
   kAtProducer = 0x25,
   kAtPrototyped = 0x27,
   kAtUpperBound = 0x2f,

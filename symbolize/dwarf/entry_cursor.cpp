@@ -3,12 +3,9 @@
 namespace residue::dwarf {
 
 EntryCursor::EntryCursor(const Unit& unit, const Entry& parent)
-    : unit_(unit), cursor_(unit.bytes(), parent.attributes, unit.format().order), current_(parent) {
-  pending_ = true;
-  level_ = parent.has_children() ? 1 : 0;
-}
-
-void EntryCursor::pass_value(uint16_t form) { (void)read_value(cursor_, form, unit_.format()); }
+    : unit_(unit),
+      cursor_(unit.bytes(), parent.attributes, unit.format().order),
+      current_(parent) {}
 
 // Runs the abbreviation's skip program, which leaves the cursor behind the entry's values.
 void EntryCursor::pass_values() {
@@ -38,7 +35,7 @@ void EntryCursor::pass_values() {
         cursor_.skip(cursor_.uleb());
         break;
       case SkipStep::kIndirect:
-        pass_value(step.form);
+        (void)read_value(cursor_, step.form, unit_.format());
         break;
       case SkipStep::kSibling: {
         const Value value = read_value(cursor_, step.form, unit_.format());
@@ -50,93 +47,73 @@ void EntryCursor::pass_values() {
       }
     }
   }
+  if (!cursor_.ok()) {
+    damaged_ = true;
+    descend_ = false;
+    level_ = 0;
+  }
+  if (sibling_ <= cursor_.position() || sibling_ > unit_.bytes().size()) sibling_ = 0;
 }
 
-bool EntryCursor::read_code(Entry& entry) {
-  entry.offset = cursor_.position();
+// Makes the next code's entry current_; false where the walk ends. An end of a list leaves no
+// abbreviation.
+bool EntryCursor::read_code() {
+  current_.offset = cursor_.position();
   const uint64_t code = cursor_.uleb();
-  if (!cursor_.ok()) {
-    // Units whose last lists are not closed are common (old assemblers) and harmless.
-    level_ = 0;
-    return false;
-  }
-  if (code == 0) {
-    entry.abbreviation = nullptr;
-    return true;
-  }
-  entry.abbreviation = unit_.abbreviations().find(code);
-  if (entry.abbreviation == nullptr) {
-    damaged_ = true;
-    level_ = 0;
-    return false;
-  }
-  entry.attributes = cursor_.position();
-  return true;
+  current_.attributes = cursor_.position();
+  current_.abbreviation = nullptr;
+  // Units whose last lists are not closed are common (old assemblers) and harmless.
+  if (cursor_.ok() && code == 0) return true;
+  if (cursor_.ok()) current_.abbreviation = unit_.abbreviations().find(code);
+  if (current_.abbreviation != nullptr) return true;
+  damaged_ = damaged_ || cursor_.ok();
+  level_ = 0;
+  return false;
 }
 
 bool EntryCursor::next(Entry& entry) {
-  if (pending_) {
-    const bool descends = depth_ != 0 && current_.has_children();
-    pass_values();
-    if (!cursor_.ok()) {
-      damaged_ = true;
-      level_ = 0;
-    }
-    if (descends) ++level_;
-  }
-  while (level_ != 0) {
-    if (!read_code(current_)) return false;
+  if (pending_) pass_values();
+  if (descend_ && current_.has_children()) ++level_;
+  descend_ = false;
+  while (level_ != 0 && read_code()) {
     if (current_.abbreviation == nullptr) {
       --level_;
       continue;
     }
     depth_ = level_;
     pending_ = true;
+    descend_ = true;
     entry = current_;
     return true;
   }
   return false;
 }
 
-uint64_t EntryCursor::end_of_entry() {
-  Cursor saved = cursor_;
-  const bool pending = pending_;
-  if (pending) pass_values();
-  const uint64_t end = cursor_.position();
-  cursor_ = saved;
-  pending_ = pending;
-  return end;
+uint64_t EntryCursor::sibling() {
+  if (pending_) pass_values();
+  return sibling_;
+}
+
+// To the sibling, if current_ names one.
+bool EntryCursor::jump() {
+  if (sibling_ == 0) return false;
+  cursor_.skip(sibling_ - cursor_.position());
+  return true;
 }
 
 void EntryCursor::skip_children() {
-  if (!pending_) return;
-  pass_values();
-  if (!cursor_.ok() || !current_.has_children()) return;
-  // A sibling that points backwards, or out of the unit, is not believed.
-  if (sibling_ > cursor_.position() && sibling_ <= unit_.bytes().size()) {
-    cursor_.skip(sibling_ - cursor_.position());
-    return;
-  }
-  const unsigned own = level_;
-  ++level_;
-  while (level_ > own) {
-    if (!read_code(current_)) return;
+  if (pending_) pass_values();
+  if (!descend_) return;
+  descend_ = false;
+  if (!current_.has_children() || jump()) return;
+  for (unsigned open = 1; open != 0 && read_code();) {
     if (current_.abbreviation == nullptr) {
-      --level_;
+      --open;
       continue;
     }
     pass_values();
-    if (!cursor_.ok()) {
-      damaged_ = true;
-      level_ = 0;
-      return;
-    }
-    if (!current_.has_children()) continue;
-    if (sibling_ > cursor_.position() && sibling_ <= unit_.bytes().size()) {
-      cursor_.skip(sibling_ - cursor_.position());
-    } else {
-      ++level_;
-    }
+    if (level_ == 0) return;
+    if (current_.has_children() && !jump()) ++open;
   }
 }
 

@@ -25,23 +25,25 @@ class EntryCursor {
   bool next(Entry& entry);
   // Passes over the children of the entry that next() returned last.
   void skip_children();
+  // Where the entry that next() returned last has its next sibling; 0 if it does not say. What the
+  // file says is believed only if it leads forwards inside the unit.
+  uint64_t sibling();
   // Of the entry returned last: 1 for a child of the parent.
   unsigned depth() const { return depth_; }
   // A code without abbreviation or values that end too early were met.
   bool damaged() const { return damaged_; }
-  // Where the bytes of the entry returned last end, without its children.
-  uint64_t end_of_entry();
 
  private:
   void pass_values();
-  void pass_value(uint16_t form);
-  bool read_code(Entry& entry);
+  bool read_code();
+  bool jump();
 
   const Unit& unit_;
   Cursor cursor_;
   Entry current_;
-  bool pending_ = false;  // the values of current_ are not yet passed
-  uint64_t sibling_ = 0;  // of current_, 0 if it names none
+  bool pending_ = true;   // the values of current_ are not yet passed
+  bool descend_ = true;   // its children, if any, come next
+  uint64_t sibling_ = 0;  // of current_
   unsigned depth_ = 0;
   unsigned level_ = 0;  // of the list that is read; 0: the walk is over
   bool damaged_ = false;
