@@ -28,18 +28,38 @@ bool is_alias(uint16_t tag) {
   }
 }
 
+// Where arrays begin if the file does not say (DWARF 5, table 7.17).
+int64_t default_lower_bound(const Unit& unit) {
+  switch (unit.root().language) {
+    case kLangAda83:
+    case kLangAda95:
+    case kLangAda2005:
+    case kLangAda2012:
+    case kLangFortran77:
+    case kLangFortran90:
+    case kLangFortran95:
+    case kLangFortran03:
+    case kLangFortran08:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
 // The elements of one dimension. Bounds that are expressions or other variables are not constant;
 // a dimension without any bound ("int x[]") has none.
 uint64_t dimension(const Unit& unit, const Entry& subrange) {
   std::optional<uint64_t> count;
   std::optional<int64_t> upper;
-  int64_t lower = 0;
+  int64_t lower = default_lower_bound(unit);
   unit.for_each_attribute(subrange, [&](uint16_t attribute, const Value& value) {
     if (!value.is_constant()) return true;
-    // Compilers write bounds as data of the smallest size that holds them, and -1 (no elements) as
-    // the largest number of that size.
     if (attribute == kAtCount) count = value.number;
     if (attribute == kAtUpperBound) upper = static_cast<int64_t>(value.number);
+    // GCC before version 9 writes "no elements" so, as the last one's index.
+    if (attribute == kAtUpperBound && value.form == kFormData4 && value.number == UINT32_MAX) {
+      upper = -1;
+    }
     if (attribute == kAtLowerBound) lower = static_cast<int64_t>(value.number);
     return true;
   });
