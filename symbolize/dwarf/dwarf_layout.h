@@ -126,6 +126,7 @@ enum Attribute : uint16_t {
   kAtCallReturnPc = 0x7d,
   kAtCallValue = 0x7e,
   kAtCallOrigin = 0x7f,
+  kAtCallParameter = 0x80,
   kAtCallPc = 0x81,
   kAtCallTailCall = 0x82,
   kAtCallTarget = 0x83,
