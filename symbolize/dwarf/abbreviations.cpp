@@ -126,6 +126,8 @@ bool Abbreviations::read_specs(Cursor& cursor, Abbreviation& item) {
       item.spec_count = static_cast<uint32_t>(specs_.size()) - item.first_spec;
       return true;
     }
+    if (attribute == kAtLowPc) item.has_low_pc = true;
+    if (attribute == kAtRanges) item.has_ranges = true;
     const auto narrow = static_cast<uint16_t>(std::min<uint64_t>(form, 0xffff));
     const bool known =
         fixed_size(narrow, Format{}).has_value() || variable_size(narrow).has_value();

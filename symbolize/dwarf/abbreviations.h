@@ -54,6 +54,8 @@ struct Abbreviation {
   uint64_t code = 0;
   uint16_t tag = 0;
   bool has_children = false;
+  bool has_low_pc = false;
+  bool has_ranges = false;
   uint32_t first_spec = 0;
   uint32_t spec_count = 0;
   uint32_t first_step = 0;

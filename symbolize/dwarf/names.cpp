@@ -160,7 +160,11 @@ const std::string& Names::prefix_of(const EntryRef& declaration, int depth) {
 void Names::prepare(std::span<const EntryRef> entries) {
   std::vector<EntryRef> wanted;
   for (const EntryRef& entry : entries) {
-    const EntryRef declaration = identity_of(entry).declaration;
+    const Identity identity = identity_of(entry);
+    const EntryRef& declaration = identity.declaration;
+    const bool function =
+        entry.entry.tag() == kTagSubprogram || entry.entry.tag() == kTagInlinedSubroutine;
+    if (function && !identity.linkage_name.empty()) continue;
     const bool known = prefixes_.contains(declaration.unit->key(declaration.entry));
     if (!known && !separator_of(*declaration.unit).empty()) wanted.push_back(declaration);
   }

@@ -142,6 +142,8 @@ bool read_list(const Unit& unit, const Value& value, std::vector<PcRange>& range
 }  // namespace
 
 bool read_ranges(const Unit& unit, const Entry& entry, std::vector<PcRange>& ranges) {
+  const bool listed = entry.abbreviation->has_ranges;
+  if (!listed && !entry.abbreviation->has_low_pc) return true;
   std::optional<uint64_t> low;
   std::optional<uint64_t> high;
   std::optional<uint64_t> length;
@@ -153,7 +155,7 @@ bool read_ranges(const Unit& unit, const Entry& entry, std::vector<PcRange>& ran
       if (value.is_constant()) length = value.number;
     }
     if (attribute == kAtRanges) list = value;
-    return true;
+    return listed || !low || !(high || length);
   });
   // A unit may have both a low pc (the base of its lists) and ranges.
   if (list) return read_list(unit, *list, ranges) && whole;
