@@ -42,14 +42,13 @@ bool has_location(const Unit& unit, const Entry& entry) {
   return false;
 }
 
-// What cannot hold a variable with an address: functions that are members of a class are only
-// declared in it.
+bool is_class(uint16_t tag) {
+  return tag == kTagClassType || tag == kTagStructureType || tag == kTagUnionType ||
+         tag == kTagInterfaceType;
+}
+
 bool holds_no_variables(uint16_t tag) {
   switch (tag) {
-    case kTagClassType:
-    case kTagStructureType:
-    case kTagUnionType:
-    case kTagInterfaceType:
     case kTagEnumerationType:
     case kTagArrayType:
     case kTagSubroutineType:
@@ -108,10 +107,17 @@ void Globals::read_unit(const Unit& unit, uint32_t index) {
   EntryCursor walk(unit, unit.root_entry());
   Entry entry;
   uint64_t reported = unit.header().offset;
+  // C++ classes only declare their functions and static members, and they are most of .debug_info.
+  // GCC defines the functions of local classes (lambdas) in them, though, and Rust all methods.
+  const bool classes_only_declare = unit.is_cpp();
+  unsigned function_depth = 0;  // of the outermost function around; 0: none
   while (walk.next(entry)) {
     const uint16_t tag = entry.tag();
+    if (walk.depth() <= function_depth) function_depth = 0;
+    if (tag == kTagSubprogram && function_depth == 0) function_depth = walk.depth();
     if (tag == kTagVariable && has_location(unit, entry)) read_variable(unit, entry, index);
-    if (holds_no_variables(tag)) walk.skip_children();
+    const bool passes = is_class(tag) && classes_only_declare && function_depth == 0;
+    if (passes || holds_no_variables(tag)) walk.skip_children();
     if (entry.offset - reported > kReportEvery) {
       dwarf_.touched(entry.offset - reported);
       reported = entry.offset;
