@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "formats/base/text.h"
+#include "formats/elf/elf_layout.h"
 #include "symbolize/debug_files_identity.h"
 #include "symbolize/debug_files_paths.h"
 #include "symbolize/debug_files_server.h"
+#include "symbolize/raw_symbols.h"
 
 namespace residue {
 namespace {
@@ -16,6 +18,11 @@ namespace {
 constexpr const char* kVdso = "[vdso]";
 
 bool has_debug_info(const SymbolFile& file) { return file.has(".debug_info"); }
+
+// By type, not by name: that survives a lost table of names.
+bool has_symtab(const SymbolFile& file) {
+  return symbols_of_file(file, elf::kSectionSymtab).count() > 0;
+}
 
 }  // namespace
 
@@ -301,7 +308,7 @@ bool DebugFiles::Impl::try_debug(const Module& module, const Candidate& candidat
     return false;
   }
   if (!has_debug_info(file)) {
-    if (state->files.symtab == nullptr && file.has(".symtab")) state->files.symtab = &file;
+    if (state->files.symtab == nullptr && has_symtab(file)) state->files.symtab = &file;
     return false;
   }
   state->files.debug = &file;
@@ -354,11 +361,11 @@ void DebugFiles::Impl::find_alternate(State* state) {
 
 void DebugFiles::Impl::find_symtab(State* state) {
   ModuleFiles& files = state->files;
-  if (files.debug != nullptr && files.debug->has(".symtab")) {
+  if (files.debug != nullptr && has_symtab(*files.debug)) {
     files.symtab = files.debug;
   } else if (files.symtab == nullptr) {
     for (const SymbolFile* file : {files.binary, files.dump_pages}) {
-      if (file != nullptr && file->has(".symtab")) {
+      if (file != nullptr && has_symtab(*file)) {
         files.symtab = file;
         break;
       }

@@ -99,7 +99,8 @@ Result<Header> read_header(std::span<const std::byte> bytes) {
   RESIDUE_TRY(cursor.skip(4 + word));  // e_version, e_entry
   RESIDUE_ASSIGN(header.program_headers, cursor.read_word(word));
   RESIDUE_ASSIGN(header.section_headers, cursor.read_word(word));
-  RESIDUE_TRY(cursor.skip(4 + 2));  // e_flags, e_ehsize
+  RESIDUE_ASSIGN(header.flags, cursor.read<uint32_t>());
+  RESIDUE_TRY(cursor.skip(2));  // e_ehsize
   RESIDUE_ASSIGN(header.program_header_size, cursor.read<uint16_t>());
   RESIDUE_ASSIGN(header.program_header_count, cursor.read<uint16_t>());
   RESIDUE_ASSIGN(header.section_header_size, cursor.read<uint16_t>());
@@ -171,12 +172,11 @@ std::vector<Note> read_notes(std::span<const std::byte> bytes, ByteOrder order, 
     note.name = note.name.substr(0, note.name.find('\0'));
     return note;
   };
-  while (cursor.remaining() > 0) {
-    // Padding at the end of a segment is not a damaged note.
-    const auto rest = bytes.subspan(cursor.position());
-    if (std::all_of(rest.begin(), rest.end(), [](std::byte b) { return b == std::byte{0}; })) {
-      break;
-    }
+  // Padding at the end of a segment is not a damaged note.
+  const auto last =
+      std::find_if(bytes.rbegin(), bytes.rend(), [](std::byte b) { return b != std::byte{0}; });
+  const auto used = static_cast<size_t>(bytes.rend() - last);
+  while (cursor.position() < used) {
     auto note = next();
     if (!note) {
       if (damage != nullptr) *damage = std::move(note).error();

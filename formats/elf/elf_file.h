@@ -18,6 +18,7 @@ struct Header {
   ByteOrder order = ByteOrder::kLittle;
   uint16_t type = 0;
   uint16_t machine = 0;
+  uint32_t flags = 0;            // e_flags
   uint64_t program_headers = 0;  // file offset
   uint64_t section_headers = 0;
   uint32_t program_header_count = 0;  // PN_XNUM resolved where the section header is there
