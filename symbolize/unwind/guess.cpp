@@ -30,6 +30,11 @@ class Guesser {
   Step step(FrameState* caller) {
     if (code_.starts_thread(frame_.pc)) return outermost("a thread or the program starts here");
     const auto chained = by_frame_pointer();
+    // Code made at run time keeps frame pointers or nothing at all, and is too dense to tell which
+    // of its calls led here.
+    if (chained && is_generated(frame_.pc)) {
+      return found(*chained, FrameTrust::kFramePointer, caller);
+    }
     if (const auto sure = by_matching_call(chained)) {
       const bool is_chained = chained && chained->sp == sure->sp;
       return found(*sure, is_chained ? FrameTrust::kFramePointer : FrameTrust::kScan, caller);
@@ -55,6 +60,10 @@ class Guesser {
  private:
   uint64_t width() const { return architecture_.register_width; }
 
+  bool is_generated(uint64_t pc) const {
+    return code_.is_code(pc) && memory_.image().module_of(Address(pc)) == nullptr;
+  }
+
   std::optional<uint64_t> word(uint64_t address) {
     return memory_.word(address, architecture_.register_width);
   }
@@ -74,7 +83,9 @@ class Guesser {
   }
 
   std::optional<Candidate> record_at(uint64_t fp_slot, uint64_t pc_slot, uint64_t sp) {
-    const auto pc = accept(word(pc_slot));
+    auto pc = accept(word(pc_slot));
+    // HotSpot's interpreter pushes return addresses itself and jumps.
+    if (const auto made = word(pc_slot); !pc && made && is_generated(*made)) pc = made;
     const auto fp = word(fp_slot);
     // The chain ends in 0 and otherwise goes up.
     if (!pc || !fp || (*fp != 0 && *fp < sp - width())) return std::nullopt;
