@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Measures `residue stacks` against gdb on the same core, and how its time grows.
+
+    measure_stacks.py compare --residue FILE [--runs N] PROGRAM CORE
+    measure_stacks.py growth  --residue FILE [--runs N] --unit NAME CORE...
+
+compare: after one warm-up of both, N rounds of one run each, in turn, so that a busy moment of the machine hits both;
+the ratios are medians of the rounds' ratios. What both printed is then counted in a run of its own.
+growth: the cores are of one program in several sizes; beside CORE (x.core) lies x.truth, whose line NAME= is its size.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import child
+
+MEGABYTE = 1e6
+
+
+def residue_command(residue, core, *more):
+    return [residue, "stacks", core, "--quiet", *more]
+
+
+def gdb_command(program, core):
+    return ["gdb", "-nx", "-batch", "-ex", "set print frame-arguments none", "-ex", "thread apply all bt", program, core]
+
+
+def read_truth(core):
+    with open(os.path.splitext(core)[0] + ".truth", encoding="utf-8") as stream:
+        pairs = (line.strip().split("=", 1) for line in stream if "=" in line)
+        return {key: int(value) for key, value in pairs if value.isdigit()}
+
+
+def count_residue(residue, core):
+    """Threads and frames in the rows of `residue stacks`, and how many frames are real ones (not inlined)."""
+    output = subprocess.run(residue_command(residue, core, "--format", "tsv"), check=True, capture_output=True,
+                            text=True).stdout.splitlines()
+    columns = output[0].split("\t")
+    rows = [dict(zip(columns, line.split("\t"))) for line in output[1:]]
+    physical = sum(1 for row in rows if row["inlined"] in ("0", ""))
+    return len({row["tid"] for row in rows}), len(rows), physical
+
+
+def count_gdb(program, core):
+    with tempfile.TemporaryFile() as output:
+        child.run(gdb_command(program, core), stdout=output, check=False)
+        output.seek(0)
+        lines = output.read().decode("utf-8", "replace").splitlines()
+    frames = [line for line in lines if line.startswith("#")]
+    return sum(1 for line in lines if line.startswith("Thread ")), len(frames)
+
+
+def row_of(name, costs):
+    cpus, peaks = [cost.cpu for cost in costs], [cost.peak for cost in costs]
+    print(f"{name:<10} {statistics.median(cpus):>9.3f} {min(cpus):>9.3f} {max(cpus):>9.3f} "
+          f"{statistics.median(cost.wall for cost in costs):>9.3f} {max(peaks) / MEGABYTE:>9.1f}")
+
+
+def compare(options):
+    program, core = options.files
+    ours, theirs = [], []
+    for round_number in range(options.runs + 1):
+        pair = child.run(residue_command(options.residue, core)), child.run(gdb_command(program, core), check=False)
+        if round_number > 0:  # the first is the warm-up
+            ours.append(pair[0])
+            theirs.append(pair[1])
+    print(f"{'':<10} {'CPU s':>9} {'least':>9} {'most':>9} {'wall s':>9} {'peak MB':>9}")
+    row_of("residue", ours)
+    row_of("gdb", theirs)
+    cpu = statistics.median(a.cpu / b.cpu for a, b in zip(ours, theirs))
+    peak = max(a.peak for a in ours) / max(b.peak for b in theirs)
+    print(f"\nCPU:    1/{1 / cpu:.1f} of gdb's (wanted: at most 1/8)")
+    print(f"memory: 1/{1 / peak:.1f} of gdb's (wanted: at most 1/3)")
+    threads, frames, physical = count_residue(options.residue, core)
+    their_threads, their_frames = count_gdb(program, core)
+    print(f"printed: residue {threads} threads, {frames} frames ({physical} not inlined); "
+          f"gdb {their_threads} threads, {their_frames} frames; made {read_truth(core)['threads']} threads")
+    if threads != their_threads or abs(frames - their_frames) > their_frames / 20:
+        sys.exit("measure_stacks.py: they did not do the same work, so the ratios mean nothing")
+
+
+def growth(options):
+    print(f"{options.unit:>10} {'CPU s':>9} {'wall s':>9} {'peak MB':>9} {'us/each':>9} {'us/further':>11}")
+    smaller = None
+    for core in options.files:
+        size = read_truth(core)[options.unit]
+        child.run(residue_command(options.residue, core))
+        costs = [child.run(residue_command(options.residue, core)) for _ in range(options.runs)]
+        cpu = statistics.median(cost.cpu for cost in costs)
+        further = f"{1e6 * (cpu - smaller[1]) / (size - smaller[0]):.1f}" if smaller else ""
+        print(f"{size:>10} {cpu:>9.3f} {statistics.median(cost.wall for cost in costs):>9.3f} "
+              f"{max(cost.peak for cost in costs) / MEGABYTE:>9.1f} {1e6 * cpu / size:>9.1f} {further:>11}", flush=True)
+        smaller = size, cpu
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["compare", "growth"])
+    parser.add_argument("--residue", required=True)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--unit", default="frames")
+    parser.add_argument("files", nargs="+")
+    options = parser.parse_args()
+    if options.what == "growth":
+        growth(options)
+    elif len(options.files) == 2:
+        compare(options)
+    else:
+        parser.error("compare needs PROGRAM CORE")
+
+
+if __name__ == "__main__":
+    main()
