@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures `residue stacks` against gdb on the same core, and how its time grows.
 
-    measure_stacks.py compare --residue FILE [--runs N] PROGRAM CORE
-    measure_stacks.py growth  --residue FILE [--runs N] --unit NAME CORE...
+    measure_stacks.py compare --residue FILE --cost FILE [--runs N] PROGRAM CORE
+    measure_stacks.py growth  --residue FILE --cost FILE [--runs N] --unit NAME CORE...
 
 compare: after one warm-up of both, N rounds of one run each, in turn, so that a busy moment of the machine hits both;
 the ratios are medians of the rounds' ratios. What both printed is then counted in a run of its own.
@@ -16,9 +16,7 @@ import subprocess
 import sys
 import tempfile
 
-import child
-
-MEGABYTE = 1e6
+from child import MEGABYTE, Runner
 
 
 def residue_command(residue, core, *more):
@@ -45,9 +43,9 @@ def count_residue(residue, core):
     return len({row["tid"] for row in rows}), len(rows), physical
 
 
-def count_gdb(program, core):
+def count_gdb(runner, program, core):
     with tempfile.TemporaryFile() as output:
-        child.run(gdb_command(program, core), stdout=output, check=False)
+        runner.run(gdb_command(program, core), stdout=output, check=False)
         output.seek(0)
         lines = output.read().decode("utf-8", "replace").splitlines()
     frames = [line for line in lines if line.startswith("#")]
@@ -60,11 +58,11 @@ def row_of(name, costs):
           f"{statistics.median(cost.wall for cost in costs):>9.3f} {max(peaks) / MEGABYTE:>9.1f}")
 
 
-def compare(options):
+def compare(options, runner):
     program, core = options.files
     ours, theirs = [], []
     for round_number in range(options.runs + 1):
-        pair = child.run(residue_command(options.residue, core)), child.run(gdb_command(program, core), check=False)
+        pair = runner.run(residue_command(options.residue, core)), runner.run(gdb_command(program, core), check=False)
         if round_number > 0:  # the first is the warm-up
             ours.append(pair[0])
             theirs.append(pair[1])
@@ -76,24 +74,24 @@ def compare(options):
     print(f"\nCPU:    1/{1 / cpu:.1f} of gdb's (wanted: at most 1/8)")
     print(f"memory: 1/{1 / peak:.1f} of gdb's (wanted: at most 1/3)")
     threads, frames, physical = count_residue(options.residue, core)
-    their_threads, their_frames = count_gdb(program, core)
+    their_threads, their_frames = count_gdb(runner, program, core)
     print(f"printed: residue {threads} threads, {frames} frames ({physical} not inlined); "
           f"gdb {their_threads} threads, {their_frames} frames; made {read_truth(core)['threads']} threads")
     if threads != their_threads or abs(frames - their_frames) > their_frames / 20:
         sys.exit("measure_stacks.py: they did not do the same work, so the ratios mean nothing")
 
 
-def growth(options):
+def growth(options, runner):
     print(f"{options.unit:>10} {'CPU s':>9} {'wall s':>9} {'peak MB':>9} {'us/each':>9} {'us/further':>11}")
     smaller = None
     for core in options.files:
         size = read_truth(core)[options.unit]
-        child.run(residue_command(options.residue, core))
-        costs = [child.run(residue_command(options.residue, core)) for _ in range(options.runs)]
+        runner.run(residue_command(options.residue, core))
+        costs = [runner.run(residue_command(options.residue, core)) for _ in range(options.runs)]
         cpu = statistics.median(cost.cpu for cost in costs)
-        further = f"{1e6 * (cpu - smaller[1]) / (size - smaller[0]):.1f}" if smaller else ""
+        further = f"{1e6 * (cpu - smaller[1]) / (size - smaller[0]):.2f}" if smaller else ""
         print(f"{size:>10} {cpu:>9.3f} {statistics.median(cost.wall for cost in costs):>9.3f} "
-              f"{max(cost.peak for cost in costs) / MEGABYTE:>9.1f} {1e6 * cpu / size:>9.1f} {further:>11}", flush=True)
+              f"{max(cost.peak for cost in costs) / MEGABYTE:>9.1f} {1e6 * cpu / size:>9.2f} {further:>11}", flush=True)
         smaller = size, cpu
 
 
@@ -101,14 +99,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["compare", "growth"])
     parser.add_argument("--residue", required=True)
+    parser.add_argument("--cost", required=True, help="the program of cost.cpp")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--unit", default="frames")
     parser.add_argument("files", nargs="+")
     options = parser.parse_args()
+    runner = Runner(options.cost)
     if options.what == "growth":
-        growth(options)
+        growth(options, runner)
     elif len(options.files) == 2:
-        compare(options)
+        compare(options, runner)
     else:
         parser.error("compare needs PROGRAM CORE")
 

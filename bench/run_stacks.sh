@@ -39,13 +39,13 @@ module_core() {
 }
 
 ensure_packages test
-targets=(deep_threads stack_overflow many_modules pass_on)
+targets=(cost deep_threads stack_overflow many_modules pass_on)
 [[ -n $residue ]] || targets+=(residue)
 build_bench "${targets[@]}"
 residue=${residue:-build/release/residue}
 pass_on=$(find build/release/bench -name 'pass_on*.o' -print -quit)
 mkdir -p "$dir"
-measure() { python3 bench/measure_stacks.py "$1" --residue "$residue" --runs "$runs" "${@:2}"; }
+measure() { python3 bench/measure_stacks.py "$1" --residue "$residue" --cost "$bin/cost" --runs "$runs" "${@:2}"; }
 
 heading "200 threads: medians of $runs runs after one warm-up, residue and gdb in turn"
 take_core "$dir/threads-200.core" "$bin/deep_threads" 200
