@@ -4,8 +4,9 @@
     measure_stacks.py compare --residue FILE --cost FILE [--runs N] PROGRAM CORE
     measure_stacks.py growth  --residue FILE --cost FILE [--runs N] --unit NAME CORE...
 
-compare: after one warm-up of both, N rounds of one run each, in turn, so that a busy moment of the machine hits both;
-the ratios are medians of the rounds' ratios. What both printed is then counted in a run of its own.
+compare: after one warm-up, N rounds of one run each, in turn, so that a busy moment of the machine hits all; the ratios
+are medians of the rounds' ratios. `rows` prints every frame of every thread, as gdb does; `text`, what a person sees by
+default, prints equal stacks once and leaves out the middle of long ones. What was printed is counted in another run.
 growth: the cores are of one program in several sizes; beside CORE (x.core) lies x.truth, whose line NAME= is its size.
 """
 
@@ -19,8 +20,12 @@ import tempfile
 from child import MEGABYTE, Runner
 
 
-def residue_command(residue, core, *more):
-    return [residue, "stacks", core, "--quiet", *more]
+def text_command(residue, core):
+    return [residue, "stacks", core, "--quiet"]
+
+
+def rows_command(residue, core):
+    return [residue, "stacks", core, "--quiet", "--format", "tsv"]
 
 
 def gdb_command(program, core):
@@ -35,8 +40,7 @@ def read_truth(core):
 
 def count_residue(residue, core):
     """Threads and frames in the rows of `residue stacks`, and how many frames are real ones (not inlined)."""
-    output = subprocess.run(residue_command(residue, core, "--format", "tsv"), check=True, capture_output=True,
-                            text=True).stdout.splitlines()
+    output = subprocess.run(rows_command(residue, core), check=True, capture_output=True, text=True).stdout.splitlines()
     columns = output[0].split("\t")
     rows = [dict(zip(columns, line.split("\t"))) for line in output[1:]]
     physical = sum(1 for row in rows if row["inlined"] in ("0", ""))
@@ -60,19 +64,24 @@ def row_of(name, costs):
 
 def compare(options, runner):
     program, core = options.files
-    ours, theirs = [], []
+    commands = {"rows": rows_command(options.residue, core), "text": text_command(options.residue, core),
+                "gdb": gdb_command(program, core)}
+    costs = {name: [] for name in commands}
     for round_number in range(options.runs + 1):
-        pair = runner.run(residue_command(options.residue, core)), runner.run(gdb_command(program, core), check=False)
-        if round_number > 0:  # the first is the warm-up
-            ours.append(pair[0])
-            theirs.append(pair[1])
+        for name, command in commands.items():
+            cost = runner.run(command, check=name != "gdb")
+            if round_number > 0:  # the first is the warm-up
+                costs[name].append(cost)
     print(f"{'':<10} {'CPU s':>9} {'least':>9} {'most':>9} {'wall s':>9} {'peak MB':>9}")
-    row_of("residue", ours)
-    row_of("gdb", theirs)
-    cpu = statistics.median(a.cpu / b.cpu for a, b in zip(ours, theirs))
-    peak = max(a.peak for a in ours) / max(b.peak for b in theirs)
-    print(f"\nCPU:    1/{1 / cpu:.1f} of gdb's (wanted: at most 1/8)")
-    print(f"memory: 1/{1 / peak:.1f} of gdb's (wanted: at most 1/3)")
+    for name, runs in costs.items():
+        row_of(name, runs)
+    print()
+    theirs = costs["gdb"]
+    for name in ("rows", "text"):
+        cpu = statistics.median(b.cpu / a.cpu for a, b in zip(costs[name], theirs))
+        peak = max(cost.peak for cost in theirs) / max(cost.peak for cost in costs[name])
+        print(f"{name}: 1/{cpu:.1f} of gdb's CPU time, 1/{peak:.1f} of its memory")
+    print("(wanted: at most 1/8 and 1/3)")
     threads, frames, physical = count_residue(options.residue, core)
     their_threads, their_frames = count_gdb(runner, program, core)
     print(f"printed: residue {threads} threads, {frames} frames ({physical} not inlined); "
@@ -87,8 +96,8 @@ def growth(options, runner):
     smaller = None
     for core in options.files:
         size = read_truth(core)[options.unit]
-        runner.run(residue_command(options.residue, core))
-        costs = [runner.run(residue_command(options.residue, core)) for _ in range(options.runs)]
+        runner.run(rows_command(options.residue, core))
+        costs = [runner.run(rows_command(options.residue, core)) for _ in range(options.runs)]
         cpu = statistics.median(cost.cpu for cost in costs)
         further = f"{1e6 * (cpu - smaller[1]) / (size - smaller[0]):.2f}" if smaller else ""
         print(f"{size:>10} {cpu:>9.3f} {statistics.median(cost.wall for cost in costs):>9.3f} "
