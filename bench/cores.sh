@@ -11,15 +11,15 @@ build_bench() {
 }
 
 # take_core CORE PROGRAM [ARGUMENT...]: runs a program that ends by a signal, and keeps its core as
-# CORE and what it printed as CORE's name with .truth; does nothing if both are there. The kernel writes
-# the core (gcore would read pages into the process and fill the holes), so core_pattern must name a
+# CORE and what it printed as CORE's name with .truth; does nothing if both are there and newer than the program.
+# The kernel writes the core (gcore would read pages into the process and fill the holes), so core_pattern must name a
 # plain file.
 take_core() {
   local core name program folder written
   core=$(realpath -m "$1") program=$(realpath "$2")
   name=${core%.core}
   shift 2
-  [[ -s $core && -s $name.truth ]] && return 0
+  [[ -s $name.truth && $core -nt $program ]] && return 0
   case $(</proc/sys/kernel/core_pattern) in
     '|'* | */*) fail "cores go elsewhere (/proc/sys/kernel/core_pattern); as root: sysctl kernel.core_pattern=core" ;;
   esac
