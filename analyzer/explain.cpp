@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "formats/base/text.h"
-#include "symbolize/data_symbols.h"
 #include "symbolize/demangle.h"
 
 namespace residue {
@@ -16,8 +15,9 @@ constexpr size_t kMaxPathWalk = 1 << 20;
 
 class Explainer {
  public:
-  Explainer(const Image& image, const Snapshot& s, const Evidence& evidence)
-      : image_(image), s_(s), evidence_(evidence), symbols_(image) {}
+  Explainer(const Image& image, const Symbolizer& symbolizer, const Snapshot& s,
+            const Evidence& evidence)
+      : image_(image), s_(s), evidence_(evidence), symbols_(symbolizer.symbols()) {}
 
   std::vector<ExplainLine> run(Address address) {
     explain_region(address);
@@ -55,7 +55,7 @@ class Explainer {
   }
 
   void explain_memory(Address address) {
-    if (const auto symbol = symbols_.find(address)) {
+    if (const auto symbol = symbols_.find_data(address)) {
       add("symbol", demangle_symbol(std::string(symbol->name)) + "+" +
                         hex(address.value() - symbol->address) + " in " +
                         std::string(base_name(image_.module_of(address)->path)));
@@ -183,7 +183,7 @@ class Explainer {
 
   // A root's place in words: its symbol, else its region.
   std::string place(Address location) {
-    if (const auto symbol = symbols_.find(location)) {
+    if (const auto symbol = symbols_.find_data(location)) {
       return demangle_symbol(std::string(symbol->name)) + "+" +
              hex(location.value() - symbol->address) + " at " + hex(location.value());
     }
@@ -240,15 +240,16 @@ class Explainer {
   const Image& image_;
   const Snapshot& s_;
   const Evidence& evidence_;
-  DataSymbols symbols_;
+  const SymbolTable& symbols_;
   std::vector<ExplainLine> lines_;
 };
 
 }  // namespace
 
-std::vector<ExplainLine> explain(const Image& image, const Snapshot& snapshot,
-                                 const Evidence& evidence, Address address) {
-  return Explainer(image, snapshot, evidence).run(address);
+std::vector<ExplainLine> explain(const Image& image, const Symbolizer& symbolizer,
+                                 const Snapshot& snapshot, const Evidence& evidence,
+                                 Address address) {
+  return Explainer(image, symbolizer, snapshot, evidence).run(address);
 }
 
 }  // namespace residue

@@ -27,6 +27,23 @@ std::string demangle_symbol(const std::string& name) {
   return demangle(name).value_or(name);
 }
 
+std::string function_name(const std::string& mangled) {
+  std::string name = demangle_symbol(mangled);
+  if (name == mangled) return name;
+  for (const char* tail : {" const", " volatile", " &", " &&"}) {
+    if (name.ends_with(tail)) name.resize(name.size() - std::string(tail).size());
+  }
+  if (!name.ends_with(')')) return name;
+  int depth = 0;
+  size_t at = name.size();
+  while (at-- > 0) {
+    if (name[at] == ')') ++depth;
+    if (name[at] == '(' && --depth == 0) break;
+  }
+  name.resize(at);
+  return name;
+}
+
 std::optional<std::string> demangle_type(const std::string& name) {
   // __cxa_demangle reads bare builtin codes ("i" is int) too; a class begins with its name's
   // length, or is nested (N), local (Z), std:: (St, Ss…), or a template of these.

@@ -16,8 +16,8 @@ struct Variable {
   std::string type;  // "std::vector<Session*>"; empty if unknown
   std::string file;  // of the declaration
   uint32_t line = 0;
-  uint64_t address = 0;  // link-time
-  uint64_t size = 0;     // bytes; 0 if unknown
+  uint64_t address = 0;          // link-time
+  uint64_t size = 0;             // bytes; 0 if unknown
   bool is_thread_local = false;  // then `address` is the offset in the module's TLS block
 };
 
