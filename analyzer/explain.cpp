@@ -147,13 +147,15 @@ class Explainer {
     }
     const auto scan = [&](const std::vector<RootRange>& ranges, const char* prefix) {
       for (const RootRange& range : ranges) {
-        for (uint64_t at = 0; at + 8 <= range.bytes.size(); at += 8) {
-          const auto word = image_.untag(load<uint64_t>(range.bytes.subspan(at)));
-          if (word < begin || word > end) continue;
-          if (++found > kMaxReferrers) continue;
-          add("referrer", prefix + place(range.base + ByteCount(at)) +
-                              (word == begin ? "" : ", to its inside"));
-        }
+        image_.holes.for_each_data(range.bytes, [&](uint64_t from, uint64_t until) {
+          for (uint64_t at = from; at + 8 <= until; at += 8) {
+            const auto word = image_.untag(load<uint64_t>(range.bytes.subspan(at)));
+            if (word < begin || word > end) continue;
+            if (++found > kMaxReferrers) continue;
+            add("referrer", prefix + place(range.base + ByteCount(at)) +
+                                (word == begin ? "" : ", to its inside"));
+          }
+        });
       }
     };
     scan(evidence_.roots.live, "");
@@ -173,11 +175,13 @@ class Explainer {
     const Address start = s_.chunks.map.address(source);
     const auto bytes = image_.view(start, s_.chunks.map.usable(source).value());
     std::string text;
-    for (uint64_t at = 0; at + 8 <= bytes.size(); at += 8) {
-      const auto word = image_.untag(load<uint64_t>(bytes.subspan(at)));
-      if (word < begin || word > end) continue;
-      text += (text.empty() ? "+" : ", +") + hex(at) + " -> +" + std::to_string(word - begin);
-    }
+    image_.holes.for_each_data(bytes, [&](uint64_t from, uint64_t until) {
+      for (uint64_t at = from; at + 8 <= until; at += 8) {
+        const auto word = image_.untag(load<uint64_t>(bytes.subspan(at)));
+        if (word < begin || word > end) continue;
+        text += (text.empty() ? "+" : ", +") + hex(at) + " -> +" + std::to_string(word - begin);
+      }
+    });
     return text;
   }
 

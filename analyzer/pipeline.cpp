@@ -119,8 +119,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   // Who points to whom; types on the way, because the chunk's first bytes are in the cache then.
   stage("reading references");
   TypeFinder types(image, &symbols);
-  ReferenceGraph graph =
-      build_references(heaps, &types, image.address_tag_mask, &heaps.chunks.type);
+  ReferenceGraph graph = build_references(image, heaps, &types, &heaps.chunks.type);
 
   // What is alive, and through whom.
   stage("marking what is reachable");
