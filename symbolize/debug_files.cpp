@@ -191,13 +191,13 @@ void DebugFiles::Impl::use_module_file(const Module& module, State* state) {
 void DebugFiles::Impl::find_unconfirmed(const Module& module, State* state) {
   FileSearch named = search_;
   named.debuginfod_cache.clear();
-  const auto candidates = named.module_candidates(module.path, "", module.is_executable);
-  const std::string recorded = search_.sysroot + module.path;
+  auto candidates = named.module_candidates(module.path, "", module.is_executable);
+  // The last one is where the process had it: what lies there may be anything by now.
+  const bool is_exe = module.is_executable && !search_.executable.empty();
+  if (!is_exe && !module.path.empty()) candidates.pop_back();
   for (const std::string& path : candidates) {
-    // What merely lies where the process had it may be anything by now.
-    const bool is_given = path == search_.executable || path != recorded;
     const Opened& opened = open(path);
-    if (opened.file == nullptr || !is_given) continue;
+    if (opened.file == nullptr) continue;
     // A file that was named for it and has an id cannot be compared by it, but by its headers.
     if (auto reason = differs_by_headers(*opened.file, image_, module, /*is_debug=*/false)) {
       state->findings.push_back({"binary", "mismatch", path, std::move(*reason), ""});
@@ -387,7 +387,9 @@ void DebugFiles::Impl::find_symtab(State* state) {
   }
   if (files.symtab != nullptr) {
     if (files.symtab != files.debug) {
-      state->findings.push_back({"symtab", "found", files.symtab->path(), "", ""});
+      state->findings.push_back({"symtab", "found", files.symtab->path(),
+                                 files.symtab == files.dump_pages ? "in the dump's own pages" : "",
+                                 ""});
     }
     return;
   }
