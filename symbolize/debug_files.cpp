@@ -16,6 +16,9 @@ namespace residue {
 namespace {
 
 constexpr const char* kVdso = "[vdso]";
+// A program has a .dwo file for every source file: of those that are missing the first few are
+// named.
+constexpr size_t kMaxMissingUnits = 10;
 
 bool has_debug_info(const SymbolFile& file) { return file.has(".debug_info"); }
 
@@ -48,6 +51,14 @@ class DebugFiles::Impl {
     std::vector<SymbolFinding> all = state.findings;
     const std::lock_guard lock(split_mutex_);
     all.insert(all.end(), state.split_findings.begin(), state.split_findings.end());
+    if (!state.first_split.empty()) {
+      all.push_back({"dwo", "found", state.first_split,
+                     std::to_string(state.split_found) + " files of this kind", ""});
+    }
+    if (state.split_missing > kMaxMissingUnits) {
+      all.push_back({"dwo", "missing", "",
+                     std::to_string(state.split_missing - kMaxMissingUnits) + " more", ""});
+    }
     return all;
   }
 
@@ -64,6 +75,9 @@ class DebugFiles::Impl {
     const SymbolFile* package = nullptr;
     std::map<std::string, const SymbolFile*> split;  // by directory and name; null: missing
     std::vector<SymbolFinding> split_findings;
+    std::string first_split;
+    size_t split_found = 0;
+    size_t split_missing = 0;
   };
   struct Opened {
     std::unique_ptr<SymbolFile> file;
@@ -377,7 +391,12 @@ void DebugFiles::Impl::find_symtab(State* state) {
     }
     return;
   }
-  if (files.binary == nullptr || !files.binary->has(".gnu_debugdata")) return;
+  if (files.binary == nullptr) return;
+  if (!files.binary->has(".gnu_debugdata")) {
+    state->findings.push_back(
+        {"symtab", "missing", files.binary->path(), "stripped: exported names only", ""});
+    return;
+  }
   const std::string path = files.binary->path() + "(.gnu_debugdata)";
   const auto unpack = [&]() -> Result<std::unique_ptr<SymbolFile>> {
     RESIDUE_ASSIGN(UnpackedBytes bytes, unpack_xz(files.binary->section(".gnu_debugdata")));
@@ -433,9 +452,10 @@ const SymbolFile* DebugFiles::Impl::split_unit(ModuleId id, const std::string& c
       continue;
     }
     it->second = opened.file.get();
-    state.split_findings.push_back({"dwo", "found", path, "", ""});
+    if (state.split_found++ == 0) state.first_split = path;
     return it->second;
   }
+  if (++state.split_missing > kMaxMissingUnits) return nullptr;
   const bool is_absolute = name.starts_with('/') || compilation_dir.empty();
   state.split_findings.push_back({"dwo", "missing",
                                   is_absolute ? name : compilation_dir + "/" + name,
