@@ -148,7 +148,7 @@ class Explainer {
     const auto scan = [&](const std::vector<RootRange>& ranges, const char* prefix) {
       for (const RootRange& range : ranges) {
         for (uint64_t at = 0; at + 8 <= range.bytes.size(); at += 8) {
-          const auto word = load<uint64_t>(range.bytes.subspan(at));
+          const auto word = image_.untag(load<uint64_t>(range.bytes.subspan(at)));
           if (word < begin || word > end) continue;
           if (++found > kMaxReferrers) continue;
           add("referrer", prefix + place(range.base + ByteCount(at)) +
@@ -174,7 +174,7 @@ class Explainer {
     const auto bytes = image_.view(start, s_.chunks.map.usable(source).value());
     std::string text;
     for (uint64_t at = 0; at + 8 <= bytes.size(); at += 8) {
-      const auto word = load<uint64_t>(bytes.subspan(at));
+      const auto word = image_.untag(load<uint64_t>(bytes.subspan(at)));
       if (word < begin || word > end) continue;
       text += (text.empty() ? "+" : ", +") + hex(at) + " -> +" + std::to_string(word - begin);
     }

@@ -119,14 +119,15 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   // Who points to whom; types on the way, because the chunk's first bytes are in the cache then.
   stage("reading references");
   TypeFinder types(image, &symbols);
-  ReferenceGraph graph = build_references(heaps, &types, &heaps.chunks.type);
+  ReferenceGraph graph =
+      build_references(heaps, &types, image.address_tag_mask, &heaps.chunks.type);
 
   // What is alive, and through whom.
   stage("marking what is reachable");
   const std::vector<Address> ended = find_ended_threads(image, heaps.claimed);
   Roots roots = find_roots(image, heaps.claimed, ended);
   ChunkTable chunks = std::move(heaps.chunks);
-  EdgeFinder finder(chunks.map, &types);
+  EdgeFinder finder(chunks.map, &types, image.address_tag_mask);
   OwnerTable owners(image, &symbols);
   const std::vector<ChunkId> loader = find_loader_chunks(image, chunks.map, ended);
   ReachTrace trace;

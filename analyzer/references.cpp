@@ -34,7 +34,8 @@ uint64_t word_at(std::span<const std::byte> bytes, uint64_t at) {
 
 }  // namespace
 
-EdgeFinder::EdgeFinder(const ChunkMap& map, TypeFinder* types) : map_(map), types_(types) {
+EdgeFinder::EdgeFinder(const ChunkMap& map, TypeFinder* types, uint64_t tag_mask)
+    : map_(map), types_(types), address_bits_(~tag_mask) {
   if (map.runs().empty()) return;
   low_ = map.runs().front().begin.value();
   span_ = map.runs().back().end.value() - low_;
@@ -71,8 +72,12 @@ namespace {
 
 class Extractor {
  public:
-  Extractor(const Heaps& heaps, TypeFinder* types, std::vector<uint32_t>* type_column)
-      : heaps_(heaps), types_(types), type_column_(type_column), finder_(heaps.chunks.map, types) {}
+  Extractor(const Heaps& heaps, TypeFinder* types, uint64_t tag_mask,
+            std::vector<uint32_t>* type_column)
+      : heaps_(heaps),
+        types_(types),
+        type_column_(type_column),
+        finder_(heaps.chunks.map, types, tag_mask) {}
 
   ReferenceGraph run() {
     const ChunkMap& map = heaps_.chunks.map;
@@ -150,9 +155,9 @@ class Extractor {
 
 }  // namespace
 
-ReferenceGraph build_references(const Heaps& heaps, TypeFinder* types,
+ReferenceGraph build_references(const Heaps& heaps, TypeFinder* types, uint64_t tag_mask,
                                 std::vector<uint32_t>* type_column) {
-  return Extractor(heaps, types, type_column).run();
+  return Extractor(heaps, types, tag_mask, type_column).run();
 }
 
 }  // namespace residue

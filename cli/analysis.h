@@ -25,7 +25,8 @@ Result<std::unique_ptr<Analysis>> analyze_dump(const std::string& path, const Op
 
 // Opens a dump for the commands that need no analysis. Errors as above; what was noticed goes to
 // `diagnostics`.
-Result<Image> open_image(const std::string& path, const Options& options, Diagnostics* diagnostics);
+Result<Image> open_image(const std::string& path, const Options& options, Progress* progress,
+                         Diagnostics* diagnostics);
 
 // The error that --strict makes of damage.
 Result<void> check_strict(const std::string& path, const Diagnostics& diagnostics,

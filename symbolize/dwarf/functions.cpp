@@ -58,7 +58,13 @@ class Finder {
     uint64_t counted = entry.offset = unit_.header().offset;
     while (walk.next(entry)) {
       if (entry.offset - counted > kCountEvery) {
-        unit_.file().module().touched(entry.offset - counted);
+        ModuleDwarf& module = unit_.file().module();
+        module.touched(entry.offset - counted);
+        if (walk.damaged() && !everywhere) {
+          module.report(Severity::kDamage,
+                        unit_.file().symbol_file().path() + " at " + hex(entry.offset),
+                        "the entries behind this one cannot be decoded: functions are lost");
+        }
         counted = entry.offset;
       }
       bool descend = entry.tag() == kTagNamespace || entry.tag() == kTagModule;
@@ -76,7 +82,13 @@ class Finder {
       if (everywhere) descend = walk.depth() < kMaxDepth;
       if (!descend) walk.skip_children();
     }
-    unit_.file().module().touched(entry.offset - counted);
+    ModuleDwarf& module = unit_.file().module();
+    module.touched(entry.offset - counted);
+    if (walk.damaged() && !everywhere) {
+      module.report(Severity::kDamage,
+                    unit_.file().symbol_file().path() + " at " + hex(entry.offset),
+                    "the entries behind this one cannot be decoded: functions are lost");
+    }
   }
 
   // Adds what is inlined into a function, or nested in it, to the chains of its addresses.

@@ -28,9 +28,11 @@ std::optional<LineTable> LineTable::of(const Unit& unit, std::string* damage) {
   table.section_ = holder.section(Section::kLine);
   Cursor cursor(table.section_, *unit.root().line_table, unit.format().order);
   std::string problem = table.read_header(cursor);
-  if (problem.empty()) return table;
+  const bool usable = problem.empty();
+  if (usable && table.cut_) problem = "the line table is cut off";
   if (damage != nullptr) *damage = std::move(problem);
-  return std::nullopt;
+  if (!usable) return std::nullopt;
+  return table;
 }
 
 // Returns what is wrong, empty if the table can be used.
@@ -43,6 +45,7 @@ std::string LineTable::read_header(Cursor& cursor) {
     length = cursor.u64();
   }
   if (!cursor.ok()) return "the line table's header is cut off";
+  cut_ = length > cursor.remaining();
   end_ = cursor.position() + std::min(length, cursor.remaining());
   const uint16_t version = cursor.u16();
   if (version < 2 || version > 5) return "a line table of version " + std::to_string(version);

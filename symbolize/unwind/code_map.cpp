@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "symbolize/debug_files.h"
+#include "symbolize/symbol_file.h"
+
 namespace residue {
 namespace {
 
@@ -27,6 +30,28 @@ bool is_indirect_call(std::span<const std::byte> code) {
   if (mode == 2) size += 4;
   return code.size() == size;
 }
+
+// What follows the call of a thread's function in musl's clone (1.1 to 1.2.5): the exit system
+// call.
+struct ThreadExit {
+  Architecture architecture;
+  std::array<uint8_t, 8> code;
+};
+constexpr ThreadExit kThreadExits[] = {
+    // mov %eax,%edi; xor %eax,%eax; mov $60,%al; syscall
+    {Architecture::kX86_64, {0x89, 0xc7, 0x31, 0xc0, 0xb0, 0x3c, 0x0f, 0x05}},
+    // mov x8,#93; svc #0
+    {Architecture::kAArch64, {0xa8, 0x0b, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4}},
+    // li a7,93; ecall
+    {Architecture::kRiscv64, {0x93, 0x08, 0xd0, 0x05, 0x73, 0x00, 0x00, 0x00}},
+    // mov r7,#1; svc 0
+    {Architecture::kArm, {0x01, 0x70, 0xa0, 0xe3, 0x00, 0x00, 0x00, 0xef}},
+};
+
+// ELF header: e_entry, of either class. Entry code is short: it calls the C library's start
+// function.
+constexpr uint64_t kEntryOffset = 24;
+constexpr uint64_t kEntryCode = 64;
 
 Answer answer(bool yes) { return yes ? Answer::kYes : Answer::kNo; }
 
@@ -67,8 +92,38 @@ uint64_t CodeMap::strip(uint64_t pc) const {
   return pc;
 }
 
+std::span<const std::byte> CodeMap::view(uint64_t address, uint64_t n) const {
+  const auto bytes = image_.view(Address(address), n);
+  if (!bytes.empty() || files_ == nullptr) return bytes;
+  const Region* region = image_.find_region(Address(address));
+  if (region == nullptr || region->module == kNone<ModuleId>) return {};
+  const SymbolFile* file = files_->of(region->module).binary;
+  if (file == nullptr) return {};
+  const auto text = file->section(".text");
+  const auto base = file->section_address(".text");
+  if (!base) return {};
+  const uint64_t at = address - image_.modules[region->module.value()].bias - *base;
+  if (at >= text.size()) return {};
+  return text.subspan(at, std::min<uint64_t>(n, text.size() - at));
+}
+
+bool CodeMap::starts_thread(uint64_t pc) const {
+  const auto after = view(pc, 8);
+  for (const ThreadExit& exit : kThreadExits) {
+    if (exit.architecture == image_.architecture && after.size() == exit.code.size() &&
+        std::equal(after.begin(), after.end(), exit.code.begin(),
+                   [](std::byte a, uint8_t b) { return a == std::byte{b}; })) {
+      return true;
+    }
+  }
+  const Module* module = image_.module_of(Address(pc));
+  if (module == nullptr) return false;
+  const auto entry = image_.word(module->range.base + ByteCount(kEntryOffset));
+  return entry && *entry != 0 && pc - (*entry + module->bias) - 1 < kEntryCode;
+}
+
 std::optional<uint32_t> CodeMap::instruction(uint64_t pc) const {
-  const auto bytes = image_.view(Address(pc), 4);
+  const auto bytes = view(pc, 4);
   if (bytes.size() < 4) return std::nullopt;
   // AArch64, ARM (BE8) and RISC-V code is little-endian whatever the data is.
   const bool data_order =
@@ -77,17 +132,20 @@ std::optional<uint32_t> CodeMap::instruction(uint64_t pc) const {
 }
 
 std::optional<uint16_t> CodeMap::half(uint64_t pc) const {
-  const auto bytes = image_.view(Address(pc), 2);
+  const auto bytes = view(pc, 2);
   if (bytes.size() < 2) return std::nullopt;
   return load<uint16_t>(bytes, ByteOrder::kLittle);
 }
 
 Answer CodeMap::follows_x86_call(uint64_t pc) const {
-  std::array<std::byte, kMaxIndirectCall> before{};
-  size_t n = std::min<uint64_t>(before.size(), pc);
-  while (n > 1 && image_.read(Address(pc - n), std::span(before).first(n)) < n) --n;
+  uint64_t n = std::min<uint64_t>(kMaxIndirectCall, pc);
+  auto code = view(pc - n, n);
+  // The first bytes of a mapping have fewer before them.
+  while (n > 1 && code.size() < n) {
+    --n;
+    code = view(pc - n, n);
+  }
   if (n <= 1) return Answer::kUnknown;
-  const auto code = std::span(before).first(n);
   if (n >= 5 && static_cast<uint8_t>(code[n - 5]) == kCallNear) return Answer::kYes;
   for (size_t size = 2; size <= n; ++size) {
     if (is_indirect_call(code.last(size))) return Answer::kYes;
@@ -126,10 +184,10 @@ Answer CodeMap::follows_riscv_call(uint64_t pc) const {
 // BRASL, BRAS, BASR, BAS with r14 as link.
 Answer CodeMap::follows_s390_call(uint64_t pc) const {
   const auto at = [&](unsigned back) -> unsigned {
-    const auto bytes = image_.view(Address(pc - back), 2);
+    const auto bytes = view(pc - back, 2);
     return bytes.size() < 2 ? 0 : load<uint16_t>(bytes, ByteOrder::kBig);
   };
-  if (image_.view(Address(pc - 2), 2).size() < 2) return Answer::kUnknown;
+  if (view(pc - 2, 2).size() < 2) return Answer::kUnknown;
   return answer(at(6) == 0xc0e5 || at(4) == 0xa7e5 || (at(2) & 0xfff0) == 0x0de0 ||
                 (at(4) & 0xfff0) == 0x4de0);
 }
@@ -179,7 +237,7 @@ Answer CodeMap::follows_call(uint64_t pc) const {
 
 // `jmp *slot(%rip)`, after `endbr64` and a BND prefix if they are there.
 std::optional<uint64_t> CodeMap::jump_slot_target(uint64_t plt) const {
-  auto code = image_.view(Address(plt), 16);
+  auto code = view(plt, 16);
   const auto begins = [&](std::initializer_list<uint8_t> bytes) {
     return code.size() >= bytes.size() &&
            std::equal(bytes.begin(), bytes.end(), code.begin(),
@@ -205,9 +263,9 @@ std::optional<uint64_t> CodeMap::call_target(uint64_t pc) const {
   }
   const bool is_64 = image_.architecture == Architecture::kX86_64;
   if (!is_64 && image_.architecture != Architecture::kX86) return std::nullopt;
-  std::array<std::byte, 6> code{};
-  if (image_.read(Address(pc - 6), code) < code.size()) return std::nullopt;
-  const auto last = static_cast<int32_t>(load<uint32_t>(std::span<const std::byte>(code).last(4)));
+  const auto code = view(pc - 6, 6);
+  if (code.size() < 6) return std::nullopt;
+  const auto last = static_cast<int32_t>(load<uint32_t>(code.last(4)));
   const uint64_t there = pc + static_cast<uint64_t>(int64_t{last});
   if (is_64 && code[0] == std::byte{kGroup5} && code[1] == std::byte{0x15}) {
     return image_.word(Address(there));  // call *slot(%rip)

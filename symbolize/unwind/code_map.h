@@ -4,17 +4,26 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "formats/image.h"
 
 namespace residue {
 
+class DebugFiles;
+
 enum class Answer : uint8_t { kNo, kYes, kUnknown };
 
 class CodeMap {
  public:
-  // REQUIRES: `image` outlives this.
-  explicit CodeMap(const Image& image) : image_(image) {}
+  // REQUIRES: both outlive this. `files` give the code of modules whose pages are neither in the
+  // dump nor in a file that the Image could match by build-id (programs linked without one); may be
+  // null.
+  explicit CodeMap(const Image& image, const DebugFiles* files = nullptr)
+      : image_(image), files_(files) {}
+
+  // Instructions from `address` on, at most `n` bytes.
+  std::span<const std::byte> view(uint64_t address, uint64_t n) const;
 
   // In a mapping that may be executed, or in a module of which too little is known to deny it.
   bool is_code(uint64_t pc) const;
@@ -26,6 +35,8 @@ class CodeMap {
   Answer follows_call(uint64_t pc) const;
   // Where the direct call that ends at `pc` goes, past a PLT entry whose slot is known.
   std::optional<uint64_t> call_target(uint64_t pc) const;
+  // `pc` is in a program's entry code, or returns into code that ends its thread: nobody called it.
+  bool starts_thread(uint64_t pc) const;
 
  private:
   std::optional<uint64_t> jump_slot_target(uint64_t plt) const;
@@ -37,6 +48,7 @@ class CodeMap {
   Answer follows_s390_call(uint64_t pc) const;
 
   const Image& image_;
+  const DebugFiles* files_;
 };
 
 }  // namespace residue

@@ -11,7 +11,11 @@ constexpr size_t kMaxPlans = size_t{1} << 16;
 }  // namespace
 
 FramePlans::FramePlans(const Image& image, const DebugFiles& files)
-    : image_(image), files_(files), code_(image), memory_(image), modules_(image.modules.size()) {}
+    : image_(image),
+      files_(files),
+      code_(image, &files),
+      memory_(image),
+      modules_(image.modules.size()) {}
 
 const ModuleCfi& FramePlans::cfi_of(ModuleId module) const {
   LazyModule& lazy = modules_[module.value()];
@@ -37,7 +41,7 @@ FramePlan FramePlans::make(uint64_t pc, bool pc_is_exact) const {
   // A row that is no signal frame's belongs to the code before a trampoline; one without a CFA says
   // nothing (RISC-V's vDSO).
   if (!plan.row || !plan.row->is_signal_frame || plan.row->cfa.kind == CfaRule::Kind::kNone) {
-    plan.trampoline = signal_trampoline(image_, pc);
+    plan.trampoline = signal_trampoline(code_, image_.architecture, pc);
   }
   plan.is_signal_frame = plan.trampoline != nullptr || (plan.row && plan.row->is_signal_frame);
   return plan;

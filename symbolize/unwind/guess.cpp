@@ -28,9 +28,21 @@ class Guesser {
       : frame_(frame), architecture_(architecture), code_(code), memory_(memory) {}
 
   Step step(FrameState* caller) {
+    if (code_.starts_thread(frame_.pc)) return outermost("a thread or the program starts here");
     const auto chained = by_frame_pointer();
-    if (const auto sure = by_matching_call(chained)) return found(*sure, FrameTrust::kScan, caller);
+    // Code made at run time keeps frame pointers or nothing at all, and is too dense to tell which
+    // of its calls led here.
+    if (chained && is_generated(frame_.pc)) {
+      return found(*chained, FrameTrust::kFramePointer, caller);
+    }
+    if (const auto sure = by_matching_call(chained)) {
+      const bool is_chained = chained && chained->sp == sure->sp;
+      return found(*sure, is_chained ? FrameTrust::kFramePointer : FrameTrust::kScan, caller);
+    }
     if (chained) return found(*chained, FrameTrust::kFramePointer, caller);
+    if (const auto loose = by_loose_record()) {
+      return found(*loose, FrameTrust::kFramePointer, caller);
+    }
     if (chain_has_ended()) return outermost("the chain of frame pointers ends");
     if (const auto link = by_link_register()) return found(*link, FrameTrust::kScan, caller);
     if (const auto any = by_any_call()) return found(*any, FrameTrust::kScan, caller);
@@ -47,6 +59,10 @@ class Guesser {
 
  private:
   uint64_t width() const { return architecture_.register_width; }
+
+  bool is_generated(uint64_t pc) const {
+    return code_.is_code(pc) && memory_.image().module_of(Address(pc)) == nullptr;
+  }
 
   std::optional<uint64_t> word(uint64_t address) {
     return memory_.word(address, architecture_.register_width);
@@ -67,7 +83,9 @@ class Guesser {
   }
 
   std::optional<Candidate> record_at(uint64_t fp_slot, uint64_t pc_slot, uint64_t sp) {
-    const auto pc = accept(word(pc_slot));
+    auto pc = accept(word(pc_slot));
+    // HotSpot's interpreter pushes return addresses itself and jumps.
+    if (const auto made = word(pc_slot); !pc && made && is_generated(*made)) pc = made;
     const auto fp = word(fp_slot);
     // The chain ends in 0 and otherwise goes up.
     if (!pc || !fp || (*fp != 0 && *fp < sp - width())) return std::nullopt;
@@ -100,9 +118,27 @@ class Guesser {
     }
   }
 
-  bool is_matching_call(uint64_t pc) const {
+  // As by_frame_pointer(), for a caller that uses the frame pointer's register for something else:
+  // what is saved is then no link of a chain.
+  std::optional<Candidate> by_loose_record() {
+    const auto fp = frame_pointer();
+    if (architecture_.record != FrameRecord::kAtPointer || !fp || !plausible(*fp)) {
+      return std::nullopt;
+    }
+    const auto pc = accept(word(*fp + width()));
+    if (!pc || code_.follows_call(*pc) != Answer::kYes) return std::nullopt;
+    return Candidate{*pc, *fp + 2 * width(), word(*fp)};
+  }
+
+  // How far behind the target of the direct call that returns to `pc` this frame's pc is.
+  std::optional<uint64_t> distance_from_target(uint64_t pc) const {
     const auto target = code_.call_target(pc);
-    return target && frame_.pc >= *target && frame_.pc - *target < kFunctionReach;
+    if (!target || *target > frame_.pc) return std::nullopt;
+    return frame_.pc - *target;
+  }
+  bool is_matching_call(uint64_t pc) const {
+    const auto distance = distance_from_target(pc);
+    return distance && *distance < kFunctionReach;
   }
 
   // The return address of a call to this very function, below where the frame pointer's lies.
@@ -114,16 +150,33 @@ class Guesser {
       }
     }
     if (architecture_.link != kNoRegister) return std::nullopt;
+    // A leaf that has pushed nothing, whoever called it.
+    if (frame_.pc_is_exact) {
+      if (const auto pc = accept(word(frame_.sp)); pc && code_.follows_call(*pc) == Answer::kYes) {
+        return candidate_at(*pc, frame_.sp + width(), chained);
+      }
+    }
+    // Of all such calls the one with the nearest target, since other functions' entries lie before
+    // this one's, and of those the innermost.
+    std::optional<Candidate> best;
+    uint64_t nearest = kFunctionReach;
     const uint64_t limit = chained ? (chained->sp - frame_.sp) / width() : kSureWords;
     for (uint64_t n = 0; n < std::min<uint64_t>(limit, kSureWords); ++n) {
       const auto value = word(frame_.sp + n * width());
       if (!value) break;
-      if (!code_.is_code(*value) || !is_matching_call(*value)) continue;
-      const uint64_t sp = frame_.sp + (n + 1) * width();
-      if (chained && chained->sp == sp) return std::nullopt;
-      return Candidate{*value, sp, fp_above(sp)};
+      if (!code_.is_code(*value)) continue;
+      const auto distance = distance_from_target(*value);
+      if (!distance || *distance >= nearest) continue;
+      nearest = *distance;
+      best = candidate_at(*value, frame_.sp + (n + 1) * width(), chained);
     }
-    return std::nullopt;
+    return best;
+  }
+
+  // Nothing new if the frame pointer's record is the same place.
+  Candidate candidate_at(uint64_t pc, uint64_t sp, const std::optional<Candidate>& chained) const {
+    if (chained && chained->sp == sp) return *chained;
+    return {pc, sp, fp_above(sp)};
   }
 
   // A leaf keeps its caller's frame pointer.
@@ -145,7 +198,10 @@ class Guesser {
       const auto value = word(frame_.sp + n * width());
       if (!value) break;
       const uint64_t pc = code_.strip(*value);
-      if (!code_.is_code(pc) || code_.follows_call(pc) != Answer::kYes) continue;
+      if (!code_.is_code(pc)) continue;
+      const Answer after_call = code_.follows_call(pc);
+      // Where the code is not in the dump, what looks like a function's entry is left out.
+      if (after_call == Answer::kNo || (after_call == Answer::kUnknown && pc % 16 == 0)) continue;
       const uint64_t sp = frame_.sp + (n + 1) * width();
       return Candidate{pc, sp, fp_above(sp)};
     }

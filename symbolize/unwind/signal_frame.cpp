@@ -7,13 +7,13 @@
 
 namespace residue {
 
-const SignalLayout* signal_trampoline(const Image& image, uint64_t pc) {
+const SignalLayout* signal_trampoline(const CodeMap& code, Architecture architecture, uint64_t pc) {
   constexpr uint64_t kLongest = 9;
-  const auto bytes = image.view(Address(pc), kLongest);
+  const auto bytes = code.view(pc, kLongest);
   const auto* const found = std::find_if(
       std::begin(signal_layout::kLayouts), std::end(signal_layout::kLayouts),
       [&](const SignalLayout& layout) {
-        return layout.architecture == image.architecture && bytes.size() >= layout.code.size() &&
+        return layout.architecture == architecture && bytes.size() >= layout.code.size() &&
                std::equal(layout.code.begin(), layout.code.end(), bytes.begin(),
                           [](uint8_t a, std::byte b) { return std::byte{a} == b; });
       });

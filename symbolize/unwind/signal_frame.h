@@ -16,7 +16,7 @@ struct SignalLayout;
 
 // The layout that the trampoline at `pc` belongs to, or null if there is none. `pc` must be its
 // first instruction, where a handler returns to.
-const SignalLayout* signal_trampoline(const Image& image, uint64_t pc);
+const SignalLayout* signal_trampoline(const CodeMap& code, Architecture architecture, uint64_t pc);
 
 // To the interrupted code.
 Step step_by_signal_frame(const SignalLayout& layout, const FrameState& frame,

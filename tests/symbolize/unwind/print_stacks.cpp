@@ -18,7 +18,6 @@ namespace {
 
 using namespace residue;
 
-
 void print(const Thread& thread, const UnwoundStack& stack) {
   std::printf("thread %" PRIu32 "\n", thread.tid);
   for (const UnwoundFrame& frame : stack.frames) {
