@@ -84,12 +84,16 @@ class PlaceTable {
 
 }  // namespace
 
-std::vector<UnwoundStack> unwind_threads(const Image& image, const DebugFiles& files,
-                                         unsigned jobs) {
+std::vector<UnwoundStack> unwind_threads(const Image& image, Symbolizer* symbolizer,
+                                         const StackOptions& options, Diagnostics& diagnostics) {
   std::vector<UnwoundStack> stacks(image.threads.size());
-  const Unwinder unwinder(image, files);
-  parallel_for(stacks.size(), jobs,
-               [&](size_t i) { stacks[i] = unwinder.unwind(image.threads[i]); });
+  const Unwinder unwinder(image, symbolizer->files());
+  UnwindOptions unwind;
+  unwind.keep_registers = options.keep_registers;
+  parallel_for(stacks.size(), options.jobs,
+               [&](size_t i) { stacks[i] = unwinder.unwind(image.threads[i], unwind); });
+  unwinder.report(diagnostics);
+  symbolizer->add_tail_calls(&stacks);
   return stacks;
 }
 

@@ -181,7 +181,7 @@ Result<int> run_stacks(const Options& options, Streams streams) {
   RESIDUE_ASSIGN(const Image image, open_image(path, options, &*progress, &diagnostics));
   progress->stage("unwinding threads");
   Symbolizer symbolizer(image, options.search, options.jobs);
-  const auto stacks = unwind_threads(image, symbolizer.files(), options.jobs);
+  const auto stacks = unwind_threads(image, &symbolizer, {options.jobs, 0}, diagnostics);
   progress->stage("naming frames");
   const FrameTable table = name_frames(image, stacks, &symbolizer);
   progress.reset();
