@@ -104,7 +104,8 @@ class Explainer {
     add("reach", kReachNames[static_cast<size_t>(s_.chunks.reach[i])]);
     if (const uint32_t owner = s_.chunks.owner[i]; owner < s_.owners.size()) {
       const OwnerRow& row = s_.owners[owner];
-      add("owner", row.kind + " " + row.name + (row.module.empty() ? "" : " in " + row.module));
+      add("owner", row.kind + " " + row.name + (row.module.empty() ? "" : " in " + row.module) +
+                       declaration("", row.file, row.line));
     }
     if (const uint32_t cluster = s_.chunks.cluster[i]; cluster < s_.clusters.size()) {
       const ClusterRow& row = s_.clusters[cluster];
@@ -200,10 +201,19 @@ class Explainer {
       if (!hit) continue;
       const LocalVariable& v = *hit->variable;
       return "local " + v.name + plus(hit->offset) + " of " + v.function + ", frame #" +
-             std::to_string(hit->frame) + " of thread " + std::to_string(image_.threads[t].tid) +
-             declaration(v.type, v.file, v.line);
+             std::to_string(depth_of(t, evidence_.stacks[t].frames[hit->frame])) + " of thread " +
+             std::to_string(image_.threads[t].tid) + declaration(v.type, v.file, v.line);
     }
     return {};
+  }
+
+  // The number that `residue stacks` shows: inlined frames count there.
+  uint32_t depth_of(size_t thread, const UnwoundFrame& frame) const {
+    uint32_t depth = 0;
+    for (const FrameRow& row : s_.frames) {
+      if (row.thread == thread && row.pc == frame.pc && row.sp == frame.sp) depth = row.depth;
+    }
+    return depth;
   }
 
   std::string describe(const DataPlace& data, Address a) const {
