@@ -40,10 +40,9 @@ OwnerId OwnerTable::of_range(const RootRange& range, Address location) {
     case RootKind::kGlobal:
       return of_global(location);
     case RootKind::kTls:
-      return intern(
-          {"tls", "thread-local memory of thread " + std::to_string(tid), "", tid, {}, 0});
+      return of_thread_local(range.thread, location);
     case RootKind::kStack:
-      return of_stack(range.thread);
+      return of_local(range.thread, location);
     case RootKind::kRegister:
       return of_register(range.thread);
     case RootKind::kAnonymous: {
