@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "formats/base/text.h"
-#include "symbolize/data_symbols.h"
 #include "symbolize/demangle.h"
 
 namespace residue {
@@ -16,8 +15,9 @@ constexpr size_t kMaxPathWalk = 1 << 20;
 
 class Explainer {
  public:
-  Explainer(const Image& image, const Snapshot& s, const Evidence& evidence)
-      : image_(image), s_(s), evidence_(evidence), symbols_(image) {}
+  Explainer(const Image& image, const Symbolizer& symbolizer, const Snapshot& s,
+            const Evidence& evidence)
+      : image_(image), s_(s), evidence_(evidence), symbols_(symbolizer.symbols()) {}
 
   std::vector<ExplainLine> run(Address address) {
     explain_region(address);
@@ -55,7 +55,7 @@ class Explainer {
   }
 
   void explain_memory(Address address) {
-    if (const auto symbol = symbols_.find(address)) {
+    if (const auto symbol = symbols_.find_data(address)) {
       add("symbol", demangle_symbol(std::string(symbol->name)) + "+" +
                         hex(address.value() - symbol->address) + " in " +
                         std::string(base_name(image_.module_of(address)->path)));
@@ -149,7 +149,7 @@ class Explainer {
       for (const RootRange& range : ranges) {
         image_.holes.for_each_data(range.bytes, [&](uint64_t from, uint64_t until) {
           for (uint64_t at = from; at + 8 <= until; at += 8) {
-            const auto word = load<uint64_t>(range.bytes.subspan(at));
+            const auto word = image_.untag(load<uint64_t>(range.bytes.subspan(at)));
             if (word < begin || word > end) continue;
             if (++found > kMaxReferrers) continue;
             add("referrer", prefix + place(range.base + ByteCount(at)) +
@@ -177,7 +177,7 @@ class Explainer {
     std::string text;
     image_.holes.for_each_data(bytes, [&](uint64_t from, uint64_t until) {
       for (uint64_t at = from; at + 8 <= until; at += 8) {
-        const auto word = load<uint64_t>(bytes.subspan(at));
+        const auto word = image_.untag(load<uint64_t>(bytes.subspan(at)));
         if (word < begin || word > end) continue;
         text += (text.empty() ? "+" : ", +") + hex(at) + " -> +" + std::to_string(word - begin);
       }
@@ -187,7 +187,7 @@ class Explainer {
 
   // A root's place in words: its symbol, else its region.
   std::string place(Address location) {
-    if (const auto symbol = symbols_.find(location)) {
+    if (const auto symbol = symbols_.find_data(location)) {
       return demangle_symbol(std::string(symbol->name)) + "+" +
              hex(location.value() - symbol->address) + " at " + hex(location.value());
     }
@@ -244,15 +244,16 @@ class Explainer {
   const Image& image_;
   const Snapshot& s_;
   const Evidence& evidence_;
-  DataSymbols symbols_;
+  const SymbolTable& symbols_;
   std::vector<ExplainLine> lines_;
 };
 
 }  // namespace
 
-std::vector<ExplainLine> explain(const Image& image, const Snapshot& snapshot,
-                                 const Evidence& evidence, Address address) {
-  return Explainer(image, snapshot, evidence).run(address);
+std::vector<ExplainLine> explain(const Image& image, const Symbolizer& symbolizer,
+                                 const Snapshot& snapshot, const Evidence& evidence,
+                                 Address address) {
+  return Explainer(image, symbolizer, snapshot, evidence).run(address);
 }
 
 }  // namespace residue

@@ -8,14 +8,14 @@
 #include "analyzer/roots.h"
 #include "analyzer/snapshot.h"
 #include "formats/image.h"
-#include "symbolize/data_symbols.h"
+#include "symbolize/symbol_table.h"
 
 namespace residue {
 
 class OwnerTable {
  public:
   // REQUIRES: both outlive this.
-  OwnerTable(const Image& image, DataSymbols* symbols) : image_(image), symbols_(symbols) {}
+  OwnerTable(const Image& image, const SymbolTable* symbols) : image_(image), symbols_(symbols) {}
 
   // The owner that a reference at `location` inside `range` stands for.
   OwnerId of_range(const RootRange& range, Address location);
@@ -31,7 +31,7 @@ class OwnerTable {
   OwnerId of_global(Address location);
 
   const Image& image_;
-  DataSymbols* symbols_;
+  const SymbolTable* symbols_;
   std::vector<OwnerRow> rows_;
   std::unordered_map<std::string, uint32_t> ids_;
 };

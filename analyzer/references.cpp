@@ -34,7 +34,8 @@ uint64_t word_at(std::span<const std::byte> bytes, uint64_t at) {
 
 }  // namespace
 
-EdgeFinder::EdgeFinder(const ChunkMap& map, TypeFinder* types) : map_(map), types_(types) {
+EdgeFinder::EdgeFinder(const ChunkMap& map, TypeFinder* types, uint64_t tag_mask)
+    : map_(map), types_(types), address_bits_(~tag_mask) {
   if (map.runs().empty()) return;
   low_ = map.runs().front().begin.value();
   span_ = map.runs().back().end.value() - low_;
@@ -71,13 +72,13 @@ namespace {
 
 class Extractor {
  public:
-  Extractor(const Heaps& heaps, const Holes& holes, TypeFinder* types,
+  Extractor(const Image& image, const Heaps& heaps, TypeFinder* types,
             std::vector<uint32_t>* type_column)
       : heaps_(heaps),
-        holes_(holes),
+        holes_(image.holes),
         types_(types),
         type_column_(type_column),
-        finder_(heaps.chunks.map, types) {}
+        finder_(heaps.chunks.map, types, image.address_tag_mask) {}
 
   ReferenceGraph run() {
     const ChunkMap& map = heaps_.chunks.map;
@@ -171,9 +172,9 @@ class Extractor {
 
 }  // namespace
 
-ReferenceGraph build_references(const Heaps& heaps, const Holes& holes, TypeFinder* types,
+ReferenceGraph build_references(const Image& image, const Heaps& heaps, TypeFinder* types,
                                 std::vector<uint32_t>* type_column) {
-  return Extractor(heaps, holes, types, type_column).run();
+  return Extractor(image, heaps, types, type_column).run();
 }
 
 }  // namespace residue

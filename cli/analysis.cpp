@@ -12,22 +12,37 @@ Result<std::unique_ptr<Analysis>> analyze_dump(const std::string& path, const Op
   auto analysis = std::make_unique<Analysis>();
   {
     Progress progress(err, options.progress && Progress::is_terminal(), path);
-    auto image = open_dump(path, options.search, diagnostics, [&](uint64_t done, uint64_t total) {
-      progress.bar("unpacking", done, total);
-    });
-    if (!image) return std::move(image).error().in(path);
-    analysis->image = std::move(image).value();
+    RESIDUE_ASSIGN(analysis->image, open_image(path, options, &progress, &diagnostics));
     PipelineOptions pipeline;
     pipeline.label = options.label;
+    analysis->symbolizer =
+        std::make_unique<Symbolizer>(analysis->image, options.search, options.jobs);
+    pipeline.symbolizer = analysis->symbolizer.get();
+    pipeline.jobs = options.jobs;
     pipeline.progress = [&](const char* name) { progress.stage(name); };
     pipeline.evidence = want_evidence ? &analysis->evidence : nullptr;
     analysis->snapshot = analyze(analysis->image, std::move(diagnostics), pipeline);
   }
-  if (options.strict && analysis->snapshot.diagnostics.has_damage()) {
+  if (auto strict = check_strict(path, analysis->snapshot.diagnostics, options); !strict) {
     print_diagnostics(path, analysis->snapshot.diagnostics, options, err);
-    return Error{ErrorCode::kCorrupt, path + ": is damaged, and --strict is given", {}};
+    return std::move(strict).error();
   }
   return analysis;
+}
+
+Result<Image> open_image(const std::string& path, const Options& options, Progress* progress,
+                         Diagnostics* diagnostics) {
+  auto image = open_dump(path, options.search, *diagnostics, [&](uint64_t done, uint64_t total) {
+    progress->bar("unpacking", done, total);
+  });
+  if (!image) return std::move(image).error().in(path);
+  return image;
+}
+
+Result<void> check_strict(const std::string& path, const Diagnostics& diagnostics,
+                          const Options& options) {
+  if (!options.strict || !diagnostics.has_damage()) return {};
+  return Error{ErrorCode::kCorrupt, path + ": is damaged, and --strict is given", {}};
 }
 
 void print_diagnostics(const std::string& path, const Diagnostics& diagnostics,

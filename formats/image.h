@@ -104,11 +104,10 @@ struct Module {
   std::optional<AddressRange> unwind_index;     // PT_GNU_EH_FRAME: .eh_frame_hdr
   std::optional<AddressRange> exception_index;  // PT_ARM_EXIDX
   bool is_executable = false;
+  std::optional<Address> link_map;  // the dynamic linker's record of it
   // The file on disk, if it was found and its build-id is the one in the dump; empty otherwise.
   std::span<const std::byte> file;
   std::string file_path;
-  // A separate debug file with the same build-id, empty if there is none.
-  std::span<const std::byte> debug_file;
 };
 
 struct Register {
@@ -123,7 +122,9 @@ struct Thread {
   std::vector<Register> registers;  // general purpose ones
   uint64_t pc = 0;
   uint64_t sp = 0;
-  uint64_t thread_pointer = 0;                // x86-64: fs base
+  // The register or segment base that the ABI's TLS is relative to (x86-64: fs base), as it is: on
+  // PowerPC and MIPS 0x7000 bytes behind what it stands for. 0 if the dump does not hold it.
+  uint64_t thread_pointer = 0;
   std::span<const std::byte> extended_state;  // vector registers as dumped (x86-64: XSAVE area)
   bool crashed = false;
   uint32_t signal = 0;
@@ -145,6 +146,8 @@ struct Image {
   uint64_t page_size = 4096;
   // AArch64: bits of a code pointer that hold its signature (NT_ARM_PAC_MASK); 0 if none do.
   uint64_t code_signature_mask = 0;
+  // Bits of a pointer that take no part in the address (AArch64's top byte); 0 if none do.
+  uint64_t address_tag_mask = 0;
   uint32_t pid = 0;
   std::string executable;    // path, or the short name if there is no path
   std::string command_line;  // as far as the dump keeps it
@@ -153,6 +156,8 @@ struct Image {
   std::vector<Region> regions;
   std::vector<Module> modules;
   std::vector<Thread> threads;
+  // The dynamic linker's records (struct link_map) of all objects it loaded, in its order.
+  std::vector<Address> link_maps;
 
   std::vector<MappedFile> files;  // owns what the spans above point into
   Holes holes;                    // of `files`: scans of memory leave them out
@@ -165,6 +170,11 @@ struct Image {
   std::span<const std::byte> view(Address a, uint64_t n) const;
   // Copies across adjacent regions; returns how many bytes from `a` on could be read.
   uint64_t read(Address a, std::span<std::byte> out) const;
+  // The address that a pointer to data means; of one to code (a return address).
+  uint64_t untag(uint64_t pointer) const { return pointer & ~address_tag_mask; }
+  uint64_t strip_code(uint64_t pointer) const {
+    return pointer & ~(address_tag_mask | code_signature_mask);
+  }
   // A pointer-sized word of the process.
   std::optional<uint64_t> word(Address a) const;
   template <std::unsigned_integral T>

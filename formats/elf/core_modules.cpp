@@ -1,198 +1,225 @@
 #include "formats/elf/core_modules.h"
 
 #include <algorithm>
+#include <map>
 
+#include "formats/base/range_map.h"
 #include "formats/base/text.h"
 #include "formats/elf/elf_layout.h"
+#include "formats/elf/link_map.h"
+#include "formats/elf/module_files.h"
+#include "formats/elf/module_headers.h"
 
 namespace residue::elf {
 namespace {
 
 constexpr const char* kStage = "elf-core";
-// Program headers lie in the first page as a rule; this bounds what a damaged header can ask for.
-constexpr uint64_t kHeaderBytes = 65536;
 
-uint64_t page_down(uint64_t a, uint64_t page) { return a & ~(page - 1); }
-uint64_t page_up(uint64_t a, uint64_t page) { return (a + page - 1) & ~(page - 1); }
-
-// The module's extent, bias and segments, from its program headers. The file's first page is mapped
-// at `start`. Fails if the headers do not describe a loadable module.
-Result<Module> parse_module(const Image& image, Address start) {
-  const auto bytes = image.view(start, kHeaderBytes);
-  RESIDUE_ASSIGN(const Header header, read_header(bytes));
-  if (header.type != kTypeExecutable && header.type != kTypeShared) {
-    return Error{ErrorCode::kUnsupported, "ELF type " + std::to_string(header.type), {}};
-  }
-  RESIDUE_ASSIGN(const ProgramHeaders headers, read_program_headers(bytes, header));
-  const uint64_t page = image.page_size;
-  uint64_t low = ~uint64_t{0};
-  uint64_t high = 0;
-  std::optional<uint64_t> bias;
-  for (const ProgramHeader& h : headers.items) {
-    if (h.type != kSegmentLoad || h.memory_size > ~uint64_t{0} - page - h.vaddr) continue;
-    low = std::min(low, page_down(h.vaddr, page));
-    high = std::max(high, page_up(h.vaddr + h.memory_size, page));
-    // The segment that maps the start of the file says where vaddr 0 would be.
-    if (page_down(h.offset, page) == 0 && !bias) bias = start.value() - page_down(h.vaddr, page);
-  }
-  if (!bias || high <= low) return Error{ErrorCode::kCorrupt, "no loadable segments", {}};
-  if (high - low > ~uint64_t{0} - (low + *bias)) {
-    return Error{ErrorCode::kCorrupt, "segments beyond the end of the address space", {}};
-  }
-  Module module;
-  module.bias = *bias;
-  module.range = {Address(low + *bias), ByteCount(high - low)};
-  for (const ProgramHeader& h : headers.items) {
-    const AddressRange range{Address(h.vaddr + *bias), ByteCount(h.memory_size)};
-    if (h.type == kSegmentDynamic) module.dynamic = range;
-    if (h.type == kSegmentTls) module.tls_image = range;
-    if (h.type == kSegmentNote && module.build_id.empty()) {
-      module.build_id = find_build_id(image.view(range.base, h.memory_size), header.order);
-    }
-    if (h.type != kSegmentLoad) continue;
-    module.segments.push_back(
-        {range,
-         {(h.flags & kFlagRead) != 0, (h.flags & kFlagWrite) != 0, (h.flags & kFlagExecute) != 0},
-         h.offset,
-         h.file_size});
-  }
-  return module;
+std::optional<Address> aux_address(const CoreNotes& notes, uint64_t type) {
+  const auto entry = notes.auxv.find(type);
+  if (entry == notes.auxv.end() || entry->second == 0) return std::nullopt;
+  return Address(entry->second);
 }
 
-const Segment* segment_of(const Module& module, Address a, uint64_t page) {
-  for (const Segment& segment : module.segments) {
-    const uint64_t first = page_down(segment.range.base.value(), page);
-    const uint64_t last = page_up(segment.range.end().value(), page);
-    if (a.value() >= first && a.value() < last) return &segment;
-  }
-  return nullptr;
-}
-
-// Where the ELF header of a mapped file is not in the core, only the range of its mappings is
-// known.
-Module module_without_header(const std::vector<MappedFileEntry>& files, size_t first) {
-  Module module;
-  Address end = files[first].range.end();
-  for (size_t i = first; i < files.size() && files[i].path == files[first].path; ++i) {
-    end = std::max(end, files[i].range.end());
-  }
-  module.range = {files[first].range.base, end - files[first].range.base};
-  return module;
-}
-
-bool looks_like_library(const std::string& path) {
-  const auto name = base_name(path);
+bool looks_like_library(std::string_view path) {
+  const auto name = without_deleted(base_name(path));
   return name.ends_with(".so") || name.find(".so.") != std::string_view::npos;
 }
 
-void find_modules(Image* image, const CoreNotes& notes, Diagnostics& diagnostics) {
-  const auto entry = notes.auxv.find(kAuxEntry);
-  const auto covered = [image](Address a) {
-    return std::any_of(image->modules.begin(), image->modules.end(),
-                       [a](const Module& m) { return m.range.contains(a); });
-  };
-  const auto add = [&](Module module, const std::string& path) {
-    module.path = path;
-    module.is_executable =
-        entry != notes.auxv.end() && module.range.contains(Address(entry->second));
-    image->modules.push_back(std::move(module));
-  };
-  for (size_t i = 0; i < notes.files.size(); ++i) {
-    const MappedFileEntry& file = notes.files[i];
-    if (file.file_offset != 0 || covered(file.range.base)) continue;
-    if (has_magic(image->view(file.range.base, sizeof kMagic))) {
-      auto module = parse_module(*image, file.range.base);
-      if (module) {
-        add(std::move(module).value(), file.path);
-      } else {
-        diagnostics.add(Severity::kWarning, kStage, file.path, 0,
-                        "starts like a module but is none: " + module.error().message);
+// For each mapped file the end of the run of mappings with its path that it stands in.
+std::vector<Address> ends_of_runs(const std::vector<MappedFileEntry>& files) {
+  std::vector<Address> ends(files.size());
+  for (size_t i = files.size(); i-- > 0;) {
+    ends[i] = files[i].range.end();
+    if (i + 1 < files.size() && files[i + 1].path == files[i].path) {
+      ends[i] = std::max(ends[i], ends[i + 1]);
+    }
+  }
+  return ends;
+}
+
+class ModuleFinder {
+ public:
+  ModuleFinder(Image* image, const CoreNotes& notes, Diagnostics& diagnostics)
+      : image_(*image),
+        notes_(notes),
+        diagnostics_(diagnostics),
+        entry_(aux_address(notes, kAuxEntry)) {}
+
+  void find() {
+    find_by_files();
+    add_vdso();
+    if (notes_.files.empty()) find_by_magic();
+    std::stable_sort(image_.modules.begin(), image_.modules.end(),
+                     [](const Module& a, const Module& b) { return a.range.base < b.range.base; });
+  }
+
+ private:
+  void add(Module module, std::string path) {
+    module.path = std::move(path);
+    module.is_executable = entry_ && module.range.contains(*entry_);
+    covered_.add(module.range);
+    image_.modules.push_back(std::move(module));
+  }
+
+  void find_by_files() {
+    const std::vector<Address> ends = ends_of_runs(notes_.files);
+    for (size_t i = 0; i < notes_.files.size(); ++i) {
+      const MappedFileEntry& file = notes_.files[i];
+      if (file.file_offset != 0 || covered_.contains(file.range.base)) continue;
+      if (has_magic(image_.view(file.range.base, sizeof kMagic))) {
+        auto module = parse_module(image_, file.range.base);
+        if (module) {
+          add(std::move(module).value(), file.path);
+        } else {
+          diagnostics_.add(Severity::kWarning, kStage, file.path, 0,
+                           "starts like a module but is none: " + module.error().message);
+        }
+        continue;
       }
-      continue;
+      if (!image_.view(file.range.base, 1).empty()) continue;
+      add_without_header(file, {file.range.base, ends[i] - file.range.base});
     }
-    if (!image->view(file.range.base, 1).empty()) continue;
-    Module bare = module_without_header(notes.files, i);
-    const bool is_program =
-        entry != notes.auxv.end() && bare.range.contains(Address(entry->second));
-    if (!is_program && !looks_like_library(file.path)) continue;
-    diagnostics.add(Severity::kWarning, kStage, file.path, 0,
-                    "its ELF header is not in the core, so neither its build-id nor its segments "
-                    "are known");
-    add(std::move(bare), file.path);
   }
-}
 
-// Modules of a core without NT_FILE (kernels before 3.7): every dumped region that starts with an
-// ELF header, nameless. The vdso is one of them.
-void find_modules_by_magic(Image* image, const CoreNotes& notes) {
-  for (const Region& region : image->regions) {
-    if (!has_magic(region.bytes)) continue;
-    const bool known =
-        std::any_of(image->modules.begin(), image->modules.end(),
-                    [&](const Module& m) { return m.range.contains(region.range.base); });
-    if (known) continue;
-    const auto vdso = notes.auxv.find(kAuxSysinfoEhdr);
-    const bool is_vdso = vdso != notes.auxv.end() && region.range.base.value() == vdso->second;
-    if (!is_vdso && !notes.files.empty()) continue;
-    auto module = parse_module(*image, region.range.base);
-    if (!module) continue;
-    module->path = is_vdso ? "[vdso]" : "";
-    const auto entry = notes.auxv.find(kAuxEntry);
-    module->is_executable =
-        entry != notes.auxv.end() && module->range.contains(Address(entry->second));
-    image->modules.push_back(std::move(module).value());
+  // Where the ELF header of a mapped file is not in the core, only the range of its mappings is
+  // known.
+  void add_without_header(const MappedFileEntry& file, AddressRange range) {
+    const bool is_program = entry_ && range.contains(*entry_);
+    if (!is_program && !looks_like_library(file.path)) return;
+    add_bare(range, file.path);
   }
-}
 
-void open_module_file(Image* image, Module* module, const FileSearch& search,
-                      Diagnostics& diagnostics) {
-  if (module->path.empty() || module->path == "[vdso]") return;
-  if (module->build_id.empty()) {
-    diagnostics.add(Severity::kNote, kStage, module->path, 0,
-                    "no build-id in the core: files on disk are not used for it");
-    return;
+  void add_bare(AddressRange range, const std::string& path) {
+    diagnostics_.add(Severity::kWarning, kStage, path, 0,
+                     "its ELF header is not in the core, so neither its build-id nor its segments "
+                     "are known");
+    Module bare;
+    bare.range = range;
+    add(std::move(bare), path);
   }
-  bool mismatch = false;
-  for (const std::string& path :
-       search.module_candidates(module->path, module->build_id, module->is_executable)) {
-    auto file = MappedFile::open(path);
-    if (!file) continue;
-    if (file_build_id(file->bytes()) != module->build_id) {
-      mismatch = true;
-      continue;
+
+  void add_vdso() {
+    const auto at = aux_address(notes_, kAuxSysinfoEhdr);
+    if (!at || covered_.contains(*at) || !has_magic(image_.view(*at, sizeof kMagic))) return;
+    if (auto module = parse_module(image_, *at)) add(std::move(module).value(), "[vdso]");
+  }
+
+  // Modules of a core that does not list the mapped files (Linux before 3.7, NetBSD, qemu-user):
+  // dumped regions that start with an ELF header, and the places where ld.so says it loaded
+  // something, should the regions of two modules have become one. Names are ld.so's.
+  void find_by_magic() {
+    const std::vector<LoadedObject> loaded = read_link_map(image_, notes_.auxv);
+    for (const LoadedObject& object : loaded) {
+      by_dynamic_.emplace(object.dynamic.value(), &object);
     }
-    module->file = file->bytes();
-    module->file_path = path;
-    image->files.push_back(std::move(file).value());
-    break;
+    for (const LoadedObject& object : loaded) try_header(Address(object.bias));
+    if (const auto base = aux_address(notes_, kAuxBase)) try_header(*base);
+    for (const Region& region : image_.regions) {
+      if (!region.bytes.empty()) try_header(region.range.base);
+    }
+    for (const LoadedObject& object : loaded) add_loaded(object);
   }
-  for (const std::string& path : search.debug_candidates(module->build_id)) {
-    auto file = MappedFile::open(path);
-    if (!file || file_build_id(file->bytes()) != module->build_id) continue;
-    module->debug_file = file->bytes();
-    image->files.push_back(std::move(file).value());
-    break;
+
+  void try_header(Address at) {
+    if (covered_.contains(at) || !has_magic(image_.view(at, sizeof kMagic))) return;
+    auto module = guess_module(image_, at);
+    if (!module) return;
+    std::string path;
+    if (module->dynamic) {
+      const auto object = by_dynamic_.find(module->dynamic->base.value());
+      if (object != by_dynamic_.end()) path = object->second->path;
+    }
+    // ld.so has no name for the program itself.
+    if (path.empty() && entry_ && module->range.contains(*entry_)) path = program_path();
+    add(std::move(module).value(), std::move(path));
   }
-  if (module->file.empty()) {
-    diagnostics.add(Severity::kNote, kStage, module->path, 0,
-                    mismatch ? "the file on disk has another build-id and is not used"
-                             : "no file with its build-id was found");
+
+  // What ld.so loaded and the dump has no header of reaches from its base to the mapping that holds
+  // its dynamic section, RELRO as a rule, and over .data and .bss, which follow.
+  void add_loaded(const LoadedObject& object) {
+    const Region* first = image_.find_region(Address(object.bias));
+    const Region* data = image_.find_region(object.dynamic);
+    if (object.path.empty() || first == nullptr || data == nullptr ||
+        first->range.base != Address(object.bias) || data->range.base < first->range.base ||
+        covered_.contains(first->range.base)) {
+      return;
+    }
+    Address end = data->range.end();
+    const Region* const last = image_.regions.data() + image_.regions.size();
+    for (const Region* next = data + 1; next != last && next <= data + 2; ++next) {
+      if (next->range.base != end || !next->permissions.write) break;
+      end = next->range.end();
+    }
+    add_bare({first->range.base, end - first->range.base}, object.path);
   }
-}
+
+  std::string program_path() const {
+    const auto execfn = aux_address(notes_, kAuxExecfn);
+    if (!execfn) return {};
+    return std::string(image_.c_string(*execfn, 4096).value_or(std::string_view()));
+  }
+
+  Image& image_;
+  const CoreNotes& notes_;
+  Diagnostics& diagnostics_;
+  const std::optional<Address> entry_;
+  RangeSet covered_;
+  std::map<uint64_t, const LoadedObject*> by_dynamic_;
+};
+
+// Which module, and which of its segments, an address lies in. Segments count before the gaps
+// between them, in which another module may lie.
+class ModuleIndex {
+ public:
+  explicit ModuleIndex(const Image& image) : image_(image) {
+    const uint64_t page = image.page_size;
+    for (uint32_t m = 0; m < image.modules.size(); ++m) {
+      const Module& module = image.modules[m];
+      ranges_.add(module.range, m);
+      for (uint32_t s = 0; s < module.segments.size(); ++s) {
+        const AddressRange range = module.segments[s].range;
+        const uint64_t first = range.base.value() & ~(page - 1);
+        const uint64_t last = (range.end().value() + page - 1) & ~(page - 1);
+        if (!module.range.contains(range.base) || last <= first) continue;
+        segments_.add({Address(first), ByteCount(last - first)},
+                      static_cast<uint32_t>(places_.size()));
+        places_.push_back({m, s});
+      }
+    }
+    ranges_.finish();
+    segments_.finish();
+  }
+
+  struct Place {
+    uint32_t module = RangeIndex::kNothing;
+    const Segment* segment = nullptr;
+  };
+  Place find(Address a) const {
+    if (const uint32_t i = segments_.find(a); i != RangeIndex::kNothing) {
+      const auto [m, s] = places_[i];
+      return {m, &image_.modules[m].segments[s]};
+    }
+    return {ranges_.find(a), nullptr};
+  }
+
+ private:
+  const Image& image_;
+  RangeIndex ranges_, segments_;
+  std::vector<std::pair<uint32_t, uint32_t>> places_;
+};
 
 // A module's .bss is anonymous memory behind its file, and the kernel merges it with an anonymous
 // mapping that happens to follow. Where the module ends its last page does: what lies behind is not
 // its own.
-void split_at_module_ends(Image* image) {
+void split_at_module_ends(Image* image, const ModuleIndex& index) {
   std::vector<Region> split;
   split.reserve(image->regions.size());
   for (Region& region : image->regions) {
-    const auto module =
-        std::find_if(image->modules.begin(), image->modules.end(), [&](const Module& m) {
-          return !m.segments.empty() && m.range.contains(region.range.base) &&
-                 m.range.end() != region.range.base && region.range.contains(m.range.end());
-        });
-    if (module == image->modules.end() || region.kind != RegionKind::kAnonymous) {
+    const uint32_t m = index.find(region.range.base).module;
+    const Module* module = m == RangeIndex::kNothing ? nullptr : &image->modules[m];
+    if (region.kind != RegionKind::kAnonymous || module == nullptr || module->segments.empty() ||
+        module->range.end() == region.range.base || !region.range.contains(module->range.end())) {
       split.push_back(std::move(region));
       continue;
     }
@@ -210,80 +237,53 @@ void split_at_module_ends(Image* image) {
 
 // Kind and module of each region; regions that straddle a module's segments take the kind of their
 // first byte (mappings and segments begin at the same pages).
-void label_regions(Image* image) {
+void label_regions(Image* image, const ModuleIndex& index, bool names_known) {
   for (Region& region : image->regions) {
-    for (uint32_t m = 0; m < image->modules.size(); ++m) {
-      const Module& module = image->modules[m];
-      if (!module.range.contains(region.range.base)) continue;
-      if (region.name.empty() && module.segments.empty()) continue;
-      const Segment* segment = segment_of(module, region.range.base, image->page_size);
-      region.module = ModuleId(m);
-      if (segment != nullptr && region.backing == Backing::kAbsent) {
-        region.permissions = segment->permissions;
-      }
-      if (region.permissions.execute) {
-        region.kind = RegionKind::kModuleText;
-      } else if (region.permissions.write || (segment != nullptr && segment->permissions.write)) {
-        region.kind = RegionKind::kModuleData;
-      } else {
-        region.kind = RegionKind::kModuleRodata;
-      }
-      break;
+    const ModuleIndex::Place place = index.find(region.range.base);
+    if (place.module == RangeIndex::kNothing) continue;
+    // Anonymous memory in the gaps of a module of which only the extent is known.
+    if (names_known && region.name.empty() && image->modules[place.module].segments.empty()) {
+      continue;
+    }
+    const Segment* segment = place.segment;
+    region.module = ModuleId(place.module);
+    if (segment != nullptr && region.backing == Backing::kAbsent) {
+      region.permissions = segment->permissions;
+    }
+    if (region.permissions.execute) {
+      region.kind = RegionKind::kModuleText;
+    } else if (region.permissions.write || (segment != nullptr && segment->permissions.write)) {
+      region.kind = RegionKind::kModuleData;
+    } else {
+      region.kind = RegionKind::kModuleRodata;
     }
   }
 }
 
-// Backs absent read-only regions by the module's file. Writable segments are never filled: the
-// process may have changed them, and then the file tells lies.
-void fill_from_files(Image* image, const CoreNotes& notes) {
-  std::vector<Region> filled;
-  filled.reserve(image->regions.size());
-  for (Region& region : image->regions) {
-    const bool candidate = region.backing == Backing::kAbsent && region.module != kNone<ModuleId> &&
-                           !region.permissions.write && region.kind != RegionKind::kModuleData;
-    if (!candidate || image->modules[region.module.value()].file.empty()) {
-      filled.push_back(std::move(region));
-      continue;
-    }
-    const auto file = image->modules[region.module.value()].file;
-    const auto entry =
-        std::find_if(notes.files.begin(), notes.files.end(),
-                     [&](const MappedFileEntry& e) { return e.range.contains(region.range.base); });
-    uint64_t there = 0;
-    uint64_t offset = 0;
-    if (entry != notes.files.end()) {
-      offset = entry->file_offset + (region.range.base - entry->range.base).value();
-      const uint64_t mapped =
-          std::min(region.range.size.value(), (entry->range.end() - region.range.base).value());
-      there = offset >= file.size() ? 0 : std::min<uint64_t>(mapped, file.size() - offset);
-    }
-    if (there > 0) {
-      Region part = region;
-      part.range.size = ByteCount(there);
-      part.bytes = file.subspan(offset, there);
-      part.backing = Backing::kFile;
-      filled.push_back(std::move(part));
-    }
-    if (there < region.range.size.value()) {
-      region.range = {region.range.base + ByteCount(there), region.range.size - ByteCount(there)};
-      filled.push_back(std::move(region));
-    }
+// Ties the dynamic linker's records to the modules they describe.
+void add_link_maps(Image* image, const CoreNotes& notes) {
+  std::map<Address, Module*> by_dynamic;
+  for (Module& module : image->modules) {
+    if (module.dynamic) by_dynamic.emplace(module.dynamic->base, &module);
   }
-  image->regions = std::move(filled);
+  for (const LoadedObject& object : read_link_map(*image, notes.auxv)) {
+    image->link_maps.push_back(object.record);
+    const auto module = by_dynamic.find(object.dynamic);
+    if (module != by_dynamic.end()) module->second->link_map = object.record;
+  }
 }
 
 }  // namespace
 
 void add_modules(Image* image, const CoreNotes& notes, const FileSearch& search,
                  Diagnostics& diagnostics) {
-  find_modules(image, notes, diagnostics);
-  find_modules_by_magic(image, notes);
-  std::sort(image->modules.begin(), image->modules.end(),
-            [](const Module& a, const Module& b) { return a.range.base < b.range.base; });
+  ModuleFinder(image, notes, diagnostics).find();
   for (Module& module : image->modules) open_module_file(image, &module, search, diagnostics);
-  split_at_module_ends(image);
-  label_regions(image);
+  const ModuleIndex index(*image);
+  split_at_module_ends(image, index);
+  label_regions(image, index, !notes.files.empty());
   fill_from_files(image, notes);
+  add_link_maps(image, notes);
 }
 
 }  // namespace residue::elf

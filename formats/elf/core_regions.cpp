@@ -14,26 +14,60 @@ constexpr const char* kStage = "elf-core";
 // x86-64's legacy vsyscall page, at the same place in every process.
 constexpr uint64_t kVsyscallPage = 0xffffffffff600000;
 
-// arch_randomize_brk() of x86-64 (arch/x86/kernel/process.c) puts the brk heap up to 32 MiB behind
-// the program's .bss, newer kernels up to 1 GiB (666 MiB were seen on 6.18).
+// arch_randomize_brk() puts the brk heap up to 32 MiB behind the program's .bss (32-bit, and older
+// kernels), on 64-bit machines of newer kernels up to 1 GiB (x86-64: 666 MiB were seen on 6.18).
 constexpr uint64_t kBrkGap = (uint64_t{1} << 30) + 0x1000;
 
 Permissions permissions_of(uint32_t flags) {
   return {(flags & kFlagRead) != 0, (flags & kFlagWrite) != 0, (flags & kFlagExecute) != 0};
 }
 
-const MappedFileEntry* find_file(const std::vector<MappedFileEntry>& files, Address a) {
-  const auto after = std::upper_bound(
-      files.begin(), files.end(), a,
-      [](Address value, const MappedFileEntry& entry) { return value < entry.range.base; });
-  if (after == files.begin()) return nullptr;
-  return (after - 1)->range.contains(a) ? &*(after - 1) : nullptr;
-}
+// What the file announces but does not hold: address ranges, those that touch joined. Said one by
+// one as long as that helps, and in sum.
+class Loss {
+ public:
+  // REQUIRES: called in ascending order of base.
+  void add(AddressRange range) {
+    ++regions_;
+    bytes_ += range.size.value();
+    if (!ranges_.empty() && ranges_.back().end() == range.base) {
+      ranges_.back().size = ranges_.back().size + range.size;
+    } else {
+      ranges_.push_back(range);
+    }
+  }
 
-// What the file announces but does not hold.
-struct Loss {
-  uint64_t regions = 0;
-  uint64_t bytes = 0;
+  bool any() const { return regions_ != 0; }
+
+  void report(uint64_t file_size, Diagnostics& diagnostics) const {
+    diagnostics.add(
+        Severity::kDamage, kStage, "file offset " + hex(file_size), bytes_,
+        "the file ends here: " + std::to_string(regions_) + " regions are cut or missing");
+    const size_t listed = ranges_.size() <= kListed ? ranges_.size() : kListed - 1;
+    for (size_t i = 0; i < listed; ++i) {
+      diagnostics.add(Severity::kNote, kStage, "addresses " + span(ranges_[i], ranges_[i]),
+                      ranges_[i].size.value(), "the file ends before these bytes");
+    }
+    if (listed == ranges_.size()) return;
+    uint64_t rest = 0;
+    for (size_t i = listed; i < ranges_.size(); ++i) rest += ranges_[i].size.value();
+    diagnostics.add(
+        Severity::kNote, kStage, "addresses " + span(ranges_[listed], ranges_.back()), rest,
+        "the file ends before " + std::to_string(ranges_.size() - listed) + " more ranges in here");
+  }
+
+ private:
+  static constexpr size_t kListed = Diagnostics::kMaxEach;
+
+  static std::string span(AddressRange first, AddressRange last) {
+    std::string text = hex(first.base.value());
+    text += '-';
+    text += hex(last.end().value());
+    return text;
+  }
+
+  uint64_t regions_ = 0, bytes_ = 0;
+  std::vector<AddressRange> ranges_;
 };
 
 // What the file really holds of a PT_LOAD's bytes.
@@ -46,12 +80,7 @@ std::span<const std::byte> dumped_bytes(std::span<const std::byte> file, const P
   const uint64_t wanted = std::min(load.file_size, load.memory_size);
   const uint64_t there =
       load.offset >= file.size() ? 0 : std::min<uint64_t>(wanted, file.size() - load.offset);
-  if (there < wanted) {
-    ++loss->regions;
-    loss->bytes += wanted - there;
-    diagnostics.add(Severity::kNote, kStage, "address " + hex(load.vaddr + there), wanted - there,
-                    "the file ends before these bytes of a region");
-  }
+  if (there < wanted) loss->add({Address(load.vaddr + there), ByteCount(wanted - there)});
   return there == 0 ? std::span<const std::byte>() : file.subspan(load.offset, there);
 }
 
@@ -77,7 +106,7 @@ class RegionBuilder {
         if (region.range.size.value() == 0) return;
       }
     }
-    if (const MappedFileEntry* entry = find_file(files_, region.range.base)) {
+    if (const MappedFileEntry* entry = find_mapping(files_, region.range.base)) {
       region.name = entry->path;
       region.kind = RegionKind::kFile;
     } else {
@@ -187,11 +216,9 @@ std::vector<Region> build_regions(std::span<const std::byte> file,
     region.bytes = {};
     builder.add(region, diagnostics);
   }
-  if (loss.regions > 0) {
+  if (loss.any()) {
     *complete = false;
-    diagnostics.add(
-        Severity::kDamage, kStage, "file offset " + hex(file.size()), loss.bytes,
-        "the file ends here: " + std::to_string(loss.regions) + " regions are cut or missing");
+    loss.report(file.size(), diagnostics);
   }
   std::vector<Region> regions = builder.take();
   add_missing_files(files, &regions);
@@ -214,6 +241,7 @@ void classify_regions(Image* image, const std::map<uint64_t, uint64_t>& auxv) {
       mark_vvar(image, region->range.base);
     }
   }
+  if (image->architecture != Architecture::kX86_64) return;
   if (Region* region = find_mutable(image, Address(kVsyscallPage))) {
     region->kind = RegionKind::kVdso;
     region->name = "[vsyscall]";

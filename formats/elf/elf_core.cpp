@@ -1,6 +1,7 @@
-// ELF cores of x86-64 Linux, as the kernel and gdb's gcore write them. See
+// ELF cores of Linux and the BSDs, as kernels, gdb's gcore and qemu-user write them. See
 // docs/formats/elf_core.md.
 #include <algorithm>
+#include <bit>
 
 #include "formats/base/text.h"
 #include "formats/elf/core_modules.h"
@@ -8,6 +9,7 @@
 #include "formats/elf/core_regions.h"
 #include "formats/elf/elf_file.h"
 #include "formats/elf/elf_layout.h"
+#include "formats/elf/machine.h"
 #include "formats/format.h"
 
 namespace residue {
@@ -16,6 +18,9 @@ namespace {
 using namespace elf;
 
 constexpr const char* kStage = "elf-core";
+
+// Arm ARM (DDI 0487), "Address tagging": bits 63 to 56.
+constexpr uint64_t kAArch64Tags = uint64_t{0xff} << 56;
 
 // Refuses, with the reason, what is ELF but not a core that can be read.
 Result<Header> read_core_header(std::span<const std::byte> bytes) {
@@ -34,10 +39,9 @@ Result<Header> read_core_header(std::span<const std::byte> bytes) {
       return Error{ErrorCode::kUnsupported, "has ELF type " + std::to_string(header.type),
                    FileOffset(16)};
   }
-  if (header.machine != kMachineX86_64 || !header.is_64 || header.order != ByteOrder::kLittle) {
+  if (!machine_of(header)) {
     return Error{ErrorCode::kUnsupported,
-                 "is a core of ELF machine " + std::to_string(header.machine) + ", " +
-                     (header.is_64 ? "64" : "32") + "-bit; only x86-64 Linux is supported",
+                 "is a core of a machine that is not supported: " + describe_machine(header),
                  FileOffset(18)};
   }
   return header;
@@ -63,10 +67,7 @@ CoreNotes collect_notes(std::span<const std::byte> bytes, const Header& header,
     read_core_notes(bytes.subspan(h.offset, there), header, FileOffset(h.offset), &notes,
                     diagnostics);
   }
-  std::sort(notes.files.begin(), notes.files.end(),
-            [](const MappedFileEntry& a, const MappedFileEntry& b) {
-              return a.range.base < b.range.base;
-            });
+  finish_core_notes(&notes, diagnostics);
   return notes;
 }
 
@@ -85,7 +86,30 @@ std::string executable_path(const Image& image, const CoreNotes& notes) {
 
 void name_main_thread(Image* image, const std::string& name) {
   for (Thread& thread : image->threads) {
-    if (thread.tid == image->pid) thread.name = name;
+    if (thread.tid == image->pid && thread.name.empty()) thread.name = name;
+  }
+}
+
+Image empty_image(const Machine& machine) {
+  Image image;
+  image.architecture = machine.architecture;
+  image.order = machine.order;
+  image.pointer_width = machine.word;
+  // "Top byte ignore" is on for user space on every AArch64 system, whether or not a program makes
+  // use of it (NT_ARM_TAGGED_ADDR_CTRL says that system calls take such pointers too).
+  if (machine.architecture == Architecture::kAArch64) image.address_tag_mask = kAArch64Tags;
+  return image;
+}
+
+// Addresses of threads without what AArch64 keeps in their upper bits.
+void strip_pointers(Image* image) {
+  for (Thread& thread : image->threads) {
+    thread.pc = image->strip_code(thread.pc);
+    thread.sp = image->untag(thread.sp);
+    thread.thread_pointer = image->untag(thread.thread_pointer);
+    if (thread.fault_address) {
+      thread.fault_address = Address(image->untag(thread.fault_address->value()));
+    }
   }
 }
 
@@ -97,10 +121,7 @@ Result<Image> read_elf_core(MappedFile file, const FileSearch& search, Diagnosti
     return Error{ErrorCode::kTruncated, "is a core without program headers",
                  FileOffset(header.program_headers)};
   }
-  Image image;
-  image.architecture = Architecture::kX86_64;
-  image.order = header.order;
-  image.pointer_width = header.word();
+  Image image = empty_image(*machine_of(header));
   if (headers.missing > 0) {
     image.complete = false;
     diagnostics.add(Severity::kDamage, kStage, "file offset " + hex(bytes.size()), 0,
@@ -113,6 +134,7 @@ Result<Image> read_elf_core(MappedFile file, const FileSearch& search, Diagnosti
   }
   CoreNotes notes = collect_notes(bytes, header, headers, &image.complete, diagnostics);
   image.os = notes.os;
+  image.code_signature_mask = notes.code_signature_mask;
   if (notes.threads.empty()) {
     diagnostics.add(Severity::kDamage, kStage, "notes", 0,
                     "no thread is described: registers and stacks are unknown");
@@ -128,6 +150,7 @@ Result<Image> read_elf_core(MappedFile file, const FileSearch& search, Diagnosti
   image.files.push_back(std::move(file));
   add_modules(&image, notes, search, diagnostics);
   image.threads = std::move(notes.threads);
+  strip_pointers(&image);
   classify_regions(&image, notes.auxv);
   image.executable = executable_path(image, notes);
   name_main_thread(&image, notes.name);

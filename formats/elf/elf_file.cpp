@@ -13,9 +13,9 @@ constexpr size_t kMaxBuildId = 64;
 
 Result<SectionHeader> read_section_header(ByteCursor& cursor, unsigned word) {
   SectionHeader section;
-  RESIDUE_TRY(cursor.skip(4));  // sh_name
+  RESIDUE_ASSIGN(section.name, cursor.read<uint32_t>());
   RESIDUE_ASSIGN(section.type, cursor.read<uint32_t>());
-  RESIDUE_TRY(cursor.skip(word));  // sh_flags
+  RESIDUE_ASSIGN(section.flags, cursor.read_word(word));
   RESIDUE_ASSIGN(section.address, cursor.read_word(word));
   RESIDUE_ASSIGN(section.offset, cursor.read_word(word));
   RESIDUE_ASSIGN(section.size, cursor.read_word(word));
@@ -75,6 +75,7 @@ void resolve_extended_counts(std::span<const std::byte> bytes, Header* header) {
   if (header->section_count == 0) {
     header->section_count = static_cast<uint32_t>(std::min<uint64_t>(first->size, UINT32_MAX));
   }
+  if (header->section_names == kSectionIndexExtended) header->section_names = first->link;
 }
 
 }  // namespace
@@ -98,12 +99,13 @@ Result<Header> read_header(std::span<const std::byte> bytes) {
   RESIDUE_TRY(cursor.skip(4 + word));  // e_version, e_entry
   RESIDUE_ASSIGN(header.program_headers, cursor.read_word(word));
   RESIDUE_ASSIGN(header.section_headers, cursor.read_word(word));
-  RESIDUE_TRY(cursor.skip(4 + 2));  // e_flags, e_ehsize
+  RESIDUE_ASSIGN(header.flags, cursor.read<uint32_t>());
+  RESIDUE_TRY(cursor.skip(2));  // e_ehsize
   RESIDUE_ASSIGN(header.program_header_size, cursor.read<uint16_t>());
   RESIDUE_ASSIGN(header.program_header_count, cursor.read<uint16_t>());
   RESIDUE_ASSIGN(header.section_header_size, cursor.read<uint16_t>());
   RESIDUE_ASSIGN(header.section_count, cursor.read<uint16_t>());
-  RESIDUE_TRY(cursor.skip(2));  // e_shstrndx
+  RESIDUE_ASSIGN(header.section_names, cursor.read<uint16_t>());
   resolve_extended_counts(bytes, &header);
   return header;
 }
@@ -139,10 +141,10 @@ std::vector<SectionHeader> read_section_headers(std::span<const std::byte> bytes
   if (header.section_headers == 0 || header.section_header_size < expected) return sections;
   ByteCursor cursor(bytes, header.order);
   if (!cursor.seek(header.section_headers)) return sections;
-  const auto count = cursor.count(header.section_count, header.section_header_size);
-  if (!count) return sections;
-  sections.reserve(*count);
-  for (size_t i = 0; i < *count; ++i) {
+  const uint64_t count =
+      std::min<uint64_t>(header.section_count, cursor.remaining() / header.section_header_size);
+  sections.reserve(count);
+  for (uint64_t i = 0; i < count; ++i) {
     if (!cursor.seek(header.section_headers + i * header.section_header_size)) break;
     auto section = read_section_header(cursor, header.word());
     if (!section) break;
@@ -170,12 +172,11 @@ std::vector<Note> read_notes(std::span<const std::byte> bytes, ByteOrder order, 
     note.name = note.name.substr(0, note.name.find('\0'));
     return note;
   };
-  while (cursor.remaining() > 0) {
-    // Padding at the end of a segment is not a damaged note.
-    const auto rest = bytes.subspan(cursor.position());
-    if (std::all_of(rest.begin(), rest.end(), [](std::byte b) { return b == std::byte{0}; })) {
-      break;
-    }
+  // Padding at the end of a segment is not a damaged note.
+  const auto last =
+      std::find_if(bytes.rbegin(), bytes.rend(), [](std::byte b) { return b != std::byte{0}; });
+  const auto used = static_cast<size_t>(bytes.rend() - last);
+  while (cursor.position() < used) {
     auto note = next();
     if (!note) {
       if (damage != nullptr) *damage = std::move(note).error();

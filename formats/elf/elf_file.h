@@ -18,6 +18,7 @@ struct Header {
   ByteOrder order = ByteOrder::kLittle;
   uint16_t type = 0;
   uint16_t machine = 0;
+  uint32_t flags = 0;            // e_flags
   uint64_t program_headers = 0;  // file offset
   uint64_t section_headers = 0;
   uint32_t program_header_count = 0;  // PN_XNUM resolved where the section header is there
@@ -26,6 +27,7 @@ struct Header {
   bool count_unresolved = false;
   uint16_t program_header_size = 0;
   uint16_t section_header_size = 0;
+  uint32_t section_names = 0;  // index of the section with their names; SHN_XINDEX resolved
 
   unsigned word() const { return is_64 ? 8 : 4; }
 };
@@ -40,7 +42,9 @@ struct ProgramHeader {
 };
 
 struct SectionHeader {
+  uint32_t name = 0;  // offset in the section of names
   uint32_t type = 0;
+  uint64_t flags = 0;
   uint64_t address = 0;
   uint64_t offset = 0;
   uint64_t size = 0;
@@ -60,7 +64,7 @@ struct ProgramHeaders {
 };
 Result<ProgramHeaders> read_program_headers(std::span<const std::byte> bytes, const Header& header);
 
-// Empty if the file has none or they are cut off.
+// Those that are there: fewer than announced if the table is cut off.
 std::vector<SectionHeader> read_section_headers(std::span<const std::byte> bytes,
                                                 const Header& header);
 

@@ -1,6 +1,7 @@
 #include "formats/file_search.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "gtest/gtest.h"
 
@@ -43,15 +44,27 @@ TEST(FileSearch, LooksIntoTheSymbolDirectoriesFirst) {
 }
 
 // gdb's layout: the first byte of the build-id is a folder.
-TEST(FileSearch, FindsDebugFilesByBuildId) {
+TEST(FileSearch, FindsModulesByBuildId) {
   FileSearch search;
   search.symbols = {"/one"};
-  const auto paths = search.debug_candidates("abcdef0123");
-  EXPECT_TRUE(has(paths, "/one/.build-id/ab/cdef0123.debug"));
-  EXPECT_TRUE(has(FileSearch().debug_candidates("abcdef0123"),
-                  "/usr/lib/debug/.build-id/ab/cdef0123.debug"));
-  EXPECT_TRUE(FileSearch().debug_candidates("").empty());
-  (void)FileSearch().debug_candidates("a");
+  search.debuginfod_cache = "/cache";
+  const auto paths = search.module_candidates("", "abcdef0123", false);
+  EXPECT_TRUE(has(paths, "/one/.build-id/ab/cdef0123"));
+  EXPECT_TRUE(has(paths, "/cache/abcdef0123/executable"));
+  EXPECT_TRUE(search.module_candidates("", "", false).empty());
+  EXPECT_TRUE(search.module_candidates("", "a", false).empty());
+}
+
+// debuginfod_find_debuginfo(3), "FILES" and "ENVIRONMENT VARIABLES".
+TEST(DebuginfodCache, IsWhereItsClientPutsIt) {
+  ::setenv("HOME", "/nonexistent/home", 1);
+  ::unsetenv("DEBUGINFOD_CACHE_PATH");
+  ::unsetenv("XDG_CACHE_HOME");
+  EXPECT_EQ(debuginfod_cache_directory(), "/nonexistent/home/.cache/debuginfod_client");
+  ::setenv("XDG_CACHE_HOME", "/xdg", 1);
+  EXPECT_EQ(debuginfod_cache_directory(), "/xdg/debuginfod_client");
+  ::setenv("DEBUGINFOD_CACHE_PATH", "/given", 1);
+  EXPECT_EQ(debuginfod_cache_directory(), "/given");
 }
 
 // The build-id comes from the dump: it is hex digits and nothing that climbs out of a folder. The

@@ -5,7 +5,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/bytes.h"
@@ -36,6 +38,24 @@ std::vector<std::byte> symbols_input(uint8_t flags, ModuleBuilder::Hash hash) {
   module.dynamic_symbol({"in_bss", ModuleBuilder::kBss, 64, false});
   if ((flags & 1) != 0) module.full_symbol({"hidden", ModuleBuilder::kData + 0x200, 64, false});
   return ByteWriter().u8(flags).u16(0x3000).bytes(module.build()).take();
+}
+
+// Expressions as compilers and linkers write them, behind the two bytes of fuzz_expression.cpp.
+bool write_expressions(const std::filesystem::path& folder) {
+  const std::pair<const char*, std::vector<uint8_t>> seeds[] = {
+      {"plt", {0x43, 0, 0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x3b, 0x2a, 0x33, 0x24, 0x22}},
+      {"pieces", {0x03, 0, 0x53, 0x93, 8, 0x93, 4, 0x91, 0x70, 0x93, 4, 0x31, 0x9f, 0x93, 1}},
+      {"typed", {0x32, 0, 0xa5, 17, 89, 0xa8, 72, 0xa4, 72, 4, 0, 0, 0x80, 0x3f, 0x1e, 0x9f}},
+      {"call", {0x02, 3, 0x31, 0x22, 0x12, 0x38, 0x98, 1, 0, 0x9a, 1, 0, 0, 0, 0x94, 2}},
+      {"loop", {0x07, 0, 0x3a, 0x31, 0x1c, 0x12, 0x28, 0xff, 0xfa}},
+      {"entry_value", {0x03, 0, 0xa3, 1, 0x55, 0x23, 8, 0xa0, 1, 2, 3, 4, 5}},
+  };
+  bool written = true;
+  for (const auto& [name, bytes] : seeds) {
+    const auto view = std::as_bytes(std::span(bytes));
+    written = write(folder / name, {view.begin(), view.end()}) && written;
+  }
+  return written;
 }
 
 // Each kind of compression: whole, in three frames, and a few bytes only.
@@ -72,6 +92,7 @@ int main(int argc, char** argv) {
   written = write(symbols / "debug", symbols_input(4, ModuleBuilder::Hash::kGnu)) && written;
   written = write(symbols / "gnu_hash", symbols_input(2, ModuleBuilder::Hash::kGnu)) && written;
   written = write(symbols / "sysv_hash", symbols_input(2, ModuleBuilder::Hash::kSysv)) && written;
+  written = write_expressions(folder / "fuzz_expression") && written;
   written = write_packed(folder / "fuzz_unpack") && written;
   return written ? 0 : 1;
 }

@@ -32,7 +32,7 @@ LIBRARIES = [
     ("llvm-c/*", ["symbolize/*.cpp"]),
     ("boost/program_options*", ["cli/*"]),
     ("sqlite3*.h", ["db/*"]),
-    ("zstd*.h", ["formats/*", "db/*"]),
+    ("zstd*.h", ["formats/*", "symbolize/*.cpp", "db/*"]),
     ("zlib.h", ["formats/*", "symbolize/*.cpp"]),
     ("lzma*", ["formats/*", "symbolize/*.cpp"]),
     ("lz4*.h", ["formats/*"]),
