@@ -220,7 +220,7 @@ TEST_P(Packed, WhatIsInsideIsNamed) {
   expect_refusal(p.pack(testing::ModuleBuilder(1).build()), ErrorCode::kUnsupported,
                  inside + "cannot be read: is an ELF program or shared library");
   expect_refusal(p.pack(as_bytes("minidump FreeBSD/amd64\0")), ErrorCode::kUnsupported,
-                 inside + "is a minidump of a FreeBSD kernel, not of a process");
+                 inside + "is a FreeBSD kernel minidump, not a dump of a process");
 }
 
 TEST_P(Packed, NothingInsideIsSaid) {
