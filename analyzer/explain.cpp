@@ -4,7 +4,6 @@
 
 #include "formats/base/text.h"
 #include "symbolize/demangle.h"
-#include "symbolize/symbol_table.h"
 
 namespace residue {
 namespace {
@@ -16,8 +15,9 @@ constexpr size_t kMaxPathWalk = 1 << 20;
 
 class Explainer {
  public:
-  Explainer(const DebugFiles& files, const Snapshot& s, const Evidence& evidence)
-      : image_(files.image()), s_(s), evidence_(evidence), symbols_(files) {}
+  Explainer(const Image& image, const Symbolizer& symbolizer, const Snapshot& s,
+            const Evidence& evidence)
+      : image_(image), s_(s), evidence_(evidence), symbols_(symbolizer.symbols()) {}
 
   std::vector<ExplainLine> run(Address address) {
     explain_region(address);
@@ -147,13 +147,15 @@ class Explainer {
     }
     const auto scan = [&](const std::vector<RootRange>& ranges, const char* prefix) {
       for (const RootRange& range : ranges) {
-        for (uint64_t at = 0; at + 8 <= range.bytes.size(); at += 8) {
-          const auto word = load<uint64_t>(range.bytes.subspan(at));
-          if (word < begin || word > end) continue;
-          if (++found > kMaxReferrers) continue;
-          add("referrer", prefix + place(range.base + ByteCount(at)) +
-                              (word == begin ? "" : ", to its inside"));
-        }
+        image_.holes.for_each_data(range.bytes, [&](uint64_t from, uint64_t until) {
+          for (uint64_t at = from; at + 8 <= until; at += 8) {
+            const auto word = image_.untag(load<uint64_t>(range.bytes.subspan(at)));
+            if (word < begin || word > end) continue;
+            if (++found > kMaxReferrers) continue;
+            add("referrer", prefix + place(range.base + ByteCount(at)) +
+                                (word == begin ? "" : ", to its inside"));
+          }
+        });
       }
     };
     scan(evidence_.roots.live, "");
@@ -173,11 +175,13 @@ class Explainer {
     const Address start = s_.chunks.map.address(source);
     const auto bytes = image_.view(start, s_.chunks.map.usable(source).value());
     std::string text;
-    for (uint64_t at = 0; at + 8 <= bytes.size(); at += 8) {
-      const auto word = load<uint64_t>(bytes.subspan(at));
-      if (word < begin || word > end) continue;
-      text += (text.empty() ? "+" : ", +") + hex(at) + " -> +" + std::to_string(word - begin);
-    }
+    image_.holes.for_each_data(bytes, [&](uint64_t from, uint64_t until) {
+      for (uint64_t at = from; at + 8 <= until; at += 8) {
+        const auto word = image_.untag(load<uint64_t>(bytes.subspan(at)));
+        if (word < begin || word > end) continue;
+        text += (text.empty() ? "+" : ", +") + hex(at) + " -> +" + std::to_string(word - begin);
+      }
+    });
     return text;
   }
 
@@ -240,15 +244,16 @@ class Explainer {
   const Image& image_;
   const Snapshot& s_;
   const Evidence& evidence_;
-  const SymbolTable symbols_;
+  const SymbolTable& symbols_;
   std::vector<ExplainLine> lines_;
 };
 
 }  // namespace
 
-std::vector<ExplainLine> explain(const DebugFiles& files, const Snapshot& snapshot,
-                                 const Evidence& evidence, Address address) {
-  return Explainer(files, snapshot, evidence).run(address);
+std::vector<ExplainLine> explain(const Image& image, const Symbolizer& symbolizer,
+                                 const Snapshot& snapshot, const Evidence& evidence,
+                                 Address address) {
+  return Explainer(image, symbolizer, snapshot, evidence).run(address);
 }
 
 }  // namespace residue

@@ -17,12 +17,13 @@ OwnerId OwnerTable::of_global(Address location) {
   const Module* module = image_.module_of(location);
   const std::string module_name = module == nullptr ? "" : std::string(base_name(module->path));
   if (const auto symbol = symbols_->find_data(location)) {
-    return intern({"global", demangle_symbol(std::string(symbol->name)), module_name, 0});
+    return intern({"global", demangle_symbol(std::string(symbol->name)), module_name, 0, {}, 0});
   }
   // Nameless: by place, so that the same variable is the same owner in another snapshot of the same
   // build, wherever the module was loaded.
   const uint64_t base = module == nullptr ? 0 : module->range.base.value();
-  return intern({"global", module_name + "+" + hex(location.value() - base), module_name, 0});
+  return intern(
+      {"global", module_name + "+" + hex(location.value() - base), module_name, 0, {}, 0});
 }
 
 OwnerId OwnerTable::of_range(const RootRange& range, Address location) {
@@ -31,7 +32,8 @@ OwnerId OwnerTable::of_range(const RootRange& range, Address location) {
     case RootKind::kGlobal:
       return of_global(location);
     case RootKind::kTls:
-      return intern({"tls", "thread-local memory of thread " + std::to_string(tid), "", tid});
+      return intern(
+          {"tls", "thread-local memory of thread " + std::to_string(tid), "", tid, {}, 0});
     case RootKind::kStack:
       return of_stack(range.thread);
     case RootKind::kRegister:
@@ -39,11 +41,11 @@ OwnerId OwnerTable::of_range(const RootRange& range, Address location) {
     case RootKind::kAnonymous: {
       const Region* region = image_.find_region(location);
       const uint64_t base = region == nullptr ? location.value() : region->range.base.value();
-      return intern({"anonymous", "anonymous memory at " + hex(base), "", 0});
+      return intern({"anonymous", "anonymous memory at " + hex(base), "", 0, {}, 0});
     }
     case RootKind::kFile: {
       const Region* region = image_.find_region(location);
-      return intern({"file", region == nullptr ? "" : region->name, "", 0});
+      return intern({"file", region == nullptr ? "" : region->name, "", 0, {}, 0});
     }
   }
   return kNone<OwnerId>;
@@ -51,14 +53,14 @@ OwnerId OwnerTable::of_range(const RootRange& range, Address location) {
 
 OwnerId OwnerTable::of_stack(uint32_t thread) {
   const uint32_t tid = image_.threads[thread].tid;
-  return intern({"thread", "stack of thread " + std::to_string(tid), "", tid});
+  return intern({"thread", "stack of thread " + std::to_string(tid), "", tid, {}, 0});
 }
 
 OwnerId OwnerTable::of_register(uint32_t thread) {
   const uint32_t tid = image_.threads[thread].tid;
-  return intern({"register", "registers of thread " + std::to_string(tid), "", tid});
+  return intern({"register", "registers of thread " + std::to_string(tid), "", tid, {}, 0});
 }
 
-OwnerId OwnerTable::of_loader() { return intern({"system", "dynamic loader", "", 0}); }
+OwnerId OwnerTable::of_loader() { return intern({"system", "dynamic loader", "", 0, {}, 0}); }
 
 }  // namespace residue

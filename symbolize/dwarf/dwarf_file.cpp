@@ -94,9 +94,9 @@ Unit* DwarfFile::load(const UnitHeader& header, const Contributions& contributio
   if (slot == nullptr) {
     slot = std::make_unique<Unit>(*this, header, contributions);
     memory_ += sizeof(Unit) + slot->abbreviations().memory();
-    if (!slot->usable()) {
+    if (!slot->usable() || slot->abbreviations().damaged()) {
       module_.report(Severity::kDamage, file_.path() + " unit at " + hex(header.offset),
-                     "the unit's abbreviations or its first entry are damaged");
+                     "the unit's abbreviations are damaged: entries are lost");
     }
   }
   return slot->usable() ? slot.get() : nullptr;

@@ -23,7 +23,10 @@ constexpr uint64_t kCountEvery = uint64_t{1} << 20;
 class Finder {
  public:
   Finder(const Unit& unit, std::span<const uint64_t> addresses)
-      : unit_(unit), addresses_(addresses), chains_(addresses.size()) {}
+      : unit_(unit),
+        addresses_(addresses),
+        chains_(addresses.size()),
+        sizes_(addresses.size(), ~uint64_t{0}) {}
 
   std::vector<FunctionChain> run() {
     walk_unit(false);
@@ -36,7 +39,7 @@ class Finder {
     return std::any_of(chains_.begin(), chains_.end(), [](const auto& c) { return c.empty(); });
   }
 
-  // Calls visit(index) for each address in the entry's ranges.
+  // Calls visit(index, size of the range) for each address in the entry's ranges.
   template <typename Visit>
   void for_each_held(const Entry& entry, Visit visit) {
     ranges_.clear();
@@ -44,7 +47,7 @@ class Finder {
     for (const PcRange& range : ranges_) {
       auto at = std::lower_bound(addresses_.begin(), addresses_.end(), range.low);
       for (; at != addresses_.end() && *at < range.high; ++at) {
-        visit(static_cast<size_t>(at - addresses_.begin()));
+        visit(static_cast<size_t>(at - addresses_.begin()), range.high - range.low);
       }
     }
   }
@@ -55,15 +58,23 @@ class Finder {
     uint64_t counted = entry.offset = unit_.header().offset;
     while (walk.next(entry)) {
       if (entry.offset - counted > kCountEvery) {
-        unit_.file().module().touched(entry.offset - counted);
+        ModuleDwarf& module = unit_.file().module();
+        module.touched(entry.offset - counted);
+        if (walk.damaged() && !everywhere) {
+          module.report(Severity::kDamage,
+                        unit_.file().symbol_file().path() + " at " + hex(entry.offset),
+                        "the entries behind this one cannot be decoded: functions are lost");
+        }
         counted = entry.offset;
       }
       bool descend = entry.tag() == kTagNamespace || entry.tag() == kTagModule;
       if (entry.tag() == kTagSubprogram) {
         bool found = false;
-        for_each_held(entry, [&](size_t i) {
-          if (!chains_[i].empty()) return;
-          chains_[i].push_back({entry, 0, 0, 0, 0});
+        for_each_held(entry, [&](size_t i, uint64_t size) {
+          // Of several functions the narrowest counts, and of aliases the last, as in gdb.
+          if (everywhere ? !chains_[i].empty() : size > sizes_[i]) return;
+          sizes_[i] = size;
+          chains_[i].assign(1, {entry, 0, 0, 0, 0});
           found = true;
         });
         if (found) walk_function(entry);
@@ -71,7 +82,13 @@ class Finder {
       if (everywhere) descend = walk.depth() < kMaxDepth;
       if (!descend) walk.skip_children();
     }
-    unit_.file().module().touched(entry.offset - counted);
+    ModuleDwarf& module = unit_.file().module();
+    module.touched(entry.offset - counted);
+    if (walk.damaged() && !everywhere) {
+      module.report(Severity::kDamage,
+                    unit_.file().symbol_file().path() + " at " + hex(entry.offset),
+                    "the entries behind this one cannot be decoded: functions are lost");
+    }
   }
 
   // Adds what is inlined into a function, or nested in it, to the chains of its addresses.
@@ -93,7 +110,7 @@ class Finder {
   bool add_inlined(const Entry& entry, const std::vector<uint64_t>& path) {
     FunctionLink link{entry, static_cast<unsigned>(path.size() - 1), 0, 0, 0};
     bool found = false;
-    for_each_held(entry, [&](size_t i) {
+    for_each_held(entry, [&](size_t i, uint64_t) {
       FunctionChain& chain = chains_[i];
       // The chain's last function must be one that encloses this one: ranges of damaged, or just
       // sloppy, entries may overlap.
@@ -120,6 +137,7 @@ class Finder {
   const Unit& unit_;
   std::span<const uint64_t> addresses_;
   std::vector<FunctionChain> chains_;
+  std::vector<uint64_t> sizes_;  // of the range in which the function was found
   std::vector<PcRange> ranges_;
 };
 

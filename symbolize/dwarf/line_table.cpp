@@ -28,9 +28,11 @@ std::optional<LineTable> LineTable::of(const Unit& unit, std::string* damage) {
   table.section_ = holder.section(Section::kLine);
   Cursor cursor(table.section_, *unit.root().line_table, unit.format().order);
   std::string problem = table.read_header(cursor);
-  if (problem.empty()) return table;
+  const bool usable = problem.empty();
+  if (usable && table.cut_) problem = "the line table is cut off";
   if (damage != nullptr) *damage = std::move(problem);
-  return std::nullopt;
+  if (!usable) return std::nullopt;
+  return table;
 }
 
 // Returns what is wrong, empty if the table can be used.
@@ -43,6 +45,7 @@ std::string LineTable::read_header(Cursor& cursor) {
     length = cursor.u64();
   }
   if (!cursor.ok()) return "the line table's header is cut off";
+  cut_ = length > cursor.remaining();
   end_ = cursor.position() + std::min(length, cursor.remaining());
   const uint16_t version = cursor.u16();
   if (version < 2 || version > 5) return "a line table of version " + std::to_string(version);
@@ -169,6 +172,8 @@ class LineTable::Machine {
     uint64_t operation = 0;
     LineRow row;
     bool is_stmt = false;
+    bool discriminated = false;       // the row has a discriminator
+    bool line_discriminated = false;  // some row of the current line had one
   };
 
   void reset() {
@@ -207,7 +212,13 @@ class LineTable::Machine {
       in_sequence_ = true;
       dead_ = table_.unit_->is_dead(state_.address);
     }
+    const bool repeats = has_last_ && state_.row.file == emitted_.file &&
+                         state_.row.line == emitted_.line && state_.line_discriminated;
+    state_.discriminated = false;
     if (dead_ || state_.row.line == 0) return;
+    emitted_ = state_.row;
+    // gdb takes rows that only tell apart the blocks of one line for one row.
+    if (repeats) return;
     const bool same = has_last_ && state_.address == last_address_;
     if (same && last_is_stmt_ && !state_.is_stmt) return;
     settle();
@@ -225,6 +236,7 @@ class LineTable::Machine {
   }
 
   void add_line(int64_t delta) {
+    if (delta != 0) state_.line_discriminated = state_.discriminated;
     state_.row.line = static_cast<uint32_t>(state_.row.line + static_cast<uint64_t>(delta));
   }
 
@@ -282,8 +294,11 @@ class LineTable::Machine {
     } else if (opcode == 2) {  // DW_LNE_set_address
       state_.address = cursor_.number_of(static_cast<unsigned>(length - 1));
       state_.operation = 0;
+    } else if (opcode == 4) {  // DW_LNE_set_discriminator
+      state_.discriminated = cursor_.uleb() != 0;
+      state_.line_discriminated |= state_.discriminated;
     }
-    // DW_LNE_define_file is not written by any producer that is left; discriminators do not matter.
+    // DW_LNE_define_file is not written by any producer that is left.
     if (cursor_.ok()) cursor_.skip(start + length - cursor_.position());
   }
 
@@ -295,7 +310,8 @@ class LineTable::Machine {
   bool in_sequence_ = false;
   bool dead_ = false;
   bool has_last_ = false;
-  LineRow last_;
+  LineRow emitted_;  // the row before, also if it did not count
+  LineRow last_;     // the row that counts
   uint64_t last_address_ = 0;
   bool last_is_stmt_ = false;
   size_t next_ = 0;

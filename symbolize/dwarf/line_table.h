@@ -32,7 +32,8 @@ struct SourcePath {
 class LineTable {
  public:
   // The table that the unit's root (a split unit's skeleton) names. Nullopt if it has none or the
-  // header is damaged; `damage` then says how. The unit must outlive the table.
+  // header is damaged. `damage` says what is wrong, also where a part can be used. The unit must
+  // outlive the table.
   static std::optional<LineTable> of(const Unit& unit, std::string* damage = nullptr);
 
   // The rows of `addresses`, which are sorted. As in gdb, the last row of an address counts, unless
@@ -63,6 +64,7 @@ class LineTable {
   Format format_;
   uint64_t program_ = 0;
   uint64_t end_ = 0;
+  bool cut_ = false;  // the section ends before the table
   uint8_t min_instruction_ = 1;
   uint8_t max_operations_ = 1;
   bool default_is_stmt_ = true;

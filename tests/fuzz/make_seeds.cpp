@@ -5,12 +5,15 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tests/support/bytes.h"
 #include "tests/support/module_builder.h"
+#include "tests/support/packers.h"
 #include "tests/support/seed_cores.h"
 
 namespace {
@@ -86,6 +89,41 @@ std::vector<std::byte> debug_file_input(uint8_t flags) {
   return out.take();
 }
 
+// Expressions as compilers and linkers write them, behind the two bytes of fuzz_expression.cpp.
+bool write_expressions(const std::filesystem::path& folder) {
+  const std::pair<const char*, std::vector<uint8_t>> seeds[] = {
+      {"plt", {0x43, 0, 0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x3b, 0x2a, 0x33, 0x24, 0x22}},
+      {"pieces", {0x03, 0, 0x53, 0x93, 8, 0x93, 4, 0x91, 0x70, 0x93, 4, 0x31, 0x9f, 0x93, 1}},
+      {"typed", {0x32, 0, 0xa5, 17, 89, 0xa8, 72, 0xa4, 72, 4, 0, 0, 0x80, 0x3f, 0x1e, 0x9f}},
+      {"call", {0x02, 3, 0x31, 0x22, 0x12, 0x38, 0x98, 1, 0, 0x9a, 1, 0, 0, 0, 0x94, 2}},
+      {"loop", {0x07, 0, 0x3a, 0x31, 0x1c, 0x12, 0x28, 0xff, 0xfa}},
+      {"entry_value", {0x03, 0, 0xa3, 1, 0x55, 0x23, 8, 0xa0, 1, 2, 3, 4, 5}},
+  };
+  bool written = true;
+  for (const auto& [name, bytes] : seeds) {
+    const auto view = std::as_bytes(std::span(bytes));
+    written = write(folder / name, {view.begin(), view.end()}) && written;
+  }
+  return written;
+}
+
+// Each kind of compression: whole, in three frames, and a few bytes only.
+bool write_packed(const std::filesystem::path& folder) {
+  const auto core = residue::testing::heap_core();
+  bool written = true;
+  for (const residue::testing::Packer& packer : residue::testing::packers()) {
+    const std::string name = packer.name;
+    const std::vector<std::byte> few = residue::testing::pattern(40, 1);
+    written = write(folder / name, packer.pack(core)) && written;
+    written = write(folder / (name + "_few"), packer.pack(few)) && written;
+    written = write(folder / (name + "_frames"),
+                    residue::testing::pack_in_frames(packer, few, 3,
+                                                     residue::testing::skippable_frame(5))) &&
+              written;
+  }
+  return written;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -104,5 +142,7 @@ int main(int argc, char** argv) {
   written = write(symbols / "one_segment", symbols_input(18, ModuleBuilder::Hash::kGnu)) && written;
   written = write(symbols / "gnu_hash", symbols_input(2, ModuleBuilder::Hash::kGnu)) && written;
   written = write(symbols / "sysv_hash", symbols_input(2, ModuleBuilder::Hash::kSysv)) && written;
+  written = write_expressions(folder / "fuzz_expression") && written;
+  written = write_packed(folder / "fuzz_unpack") && written;
   return written ? 0 : 1;
 }
