@@ -86,6 +86,13 @@ const std::vector<Command>& commands() {
        {},
        "Reading only. The tables stand in docs/schema.md; 'chunk' has one row per chunk:\n"
        "  residue query core \"SELECT state, count(*), sum(size) FROM chunk GROUP BY state\""},
+      {"completion",
+       "",
+       "a script that completes commands and options in bash",
+       0,
+       0,
+       {},
+       "For this shell: source <(residue completion)"},
       {"symbols",
        "DUMP",
        "which debug files were found, and what would bring the missing ones",
@@ -97,13 +104,6 @@ const std::vector<Command>& commands() {
        "Searched\n"
        "are --symbols, --exe, --sysroot, /usr/lib/debug and debuginfod's cache; with --debuginfod\n"
        "also the servers of DEBUGINFOD_URLS."},
-      {"completion",
-       "",
-       "a script that completes commands and options in bash",
-       0,
-       0,
-       {},
-       "For this shell: source <(residue completion)"},
   };
   return kCommands;
 }

@@ -74,16 +74,24 @@ bool same_function(const EntryRef& a, const EntryRef& b) {
   return !x.name.empty() && x.name == y.name;
 }
 
-// The register that an expression names as a whole (DW_OP_reg5, DW_OP_regx 5).
+// The register that an expression names as a whole: DW_OP_reg5, DW_OP_regx 5, or, for a value with
+// a type, DW_OP_regval_type 5 and its type.
 std::optional<uint64_t> register_of(std::span<const std::byte> expression) {
-  if (expression.empty()) return std::nullopt;
-  const auto first = std::to_integer<uint8_t>(expression[0]);
-  if (expression.size() == 1 && first >= kOpReg0 && first <= kOpReg31) return first - kOpReg0;
-  if (first != kOpRegx) return std::nullopt;
-  ByteCursor cursor(expression.subspan(1), ByteOrder::kLittle);
-  const auto number = read_uleb128(cursor);
-  if (!number || cursor.remaining() != 0) return std::nullopt;
-  return *number;
+  ByteCursor cursor(expression, ByteOrder::kLittle);
+  const uint8_t first = cursor.read<uint8_t>().value_or(0);
+  uint64_t number = 0;
+  if (first >= kOpReg0 && first <= kOpReg31) {
+    number = first - kOpReg0;
+  } else if (first == kOpRegx || first == kOpRegvalType || first == kOpGnuRegvalType) {
+    const auto read = read_uleb128(cursor);
+    if (!read) return std::nullopt;
+    number = *read;
+    if (first != kOpRegx && !read_uleb128(cursor)) return std::nullopt;
+  } else {
+    return std::nullopt;
+  }
+  if (cursor.remaining() != 0) return std::nullopt;
+  return number;
 }
 
 LocationPiece constant_piece(const Value& constant) {

@@ -111,12 +111,15 @@ const char* keyword_of(uint16_t tag) {
 }
 
 std::string dimension(const Unit& unit, const Entry& subrange) {
-  if (const auto count = unit.constant(subrange, kAtCount))
+  if (const auto count = unit.constant(subrange, kAtCount)) {
     return "[" + std::to_string(*count) + "]";
-  const auto last = unit.constant(subrange, kAtUpperBound);
-  // GCC writes -1 for arrays without elements.
-  if (last) return "[" + std::to_string(static_cast<uint32_t>(*last + 1)) + "]";
-  return "[]";
+  }
+  const auto last = unit.find(subrange, kAtUpperBound);
+  if (!last) return unit.find(subrange, kAtCount) ? "[variable length]" : "[]";
+  if (!last->is_constant()) return "[variable length]";
+  // GCC writes -1 for arrays without elements, before version 9 as four bytes.
+  const bool none = last->form == kFormData4 && last->number == UINT32_MAX;
+  return "[" + std::to_string(none ? 0 : last->number + 1) + "]";
 }
 
 std::string dimensions(const EntryRef& array) {

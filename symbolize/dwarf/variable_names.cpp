@@ -20,16 +20,32 @@ EntryRef abstract_of(EntryRef entry) {
   return entry;
 }
 
-// The innermost function around an entry; null unit if there is none.
-EntryRef function_around(const Unit& unit, std::span<const Entry> scopes) {
-  for (size_t i = scopes.size(); i-- != 0;) {
-    const uint16_t tag = scopes[i].tag();
-    if (tag == kTagSubprogram || tag == kTagInlinedSubroutine) return {&unit, scopes[i]};
-    // A class in a function: what is in it is named by the class.
+// The functions around an entry, outermost first; empty for what is in none or in a class of one.
+std::vector<Entry> functions_around(std::span<const Entry> scopes) {
+  std::vector<Entry> functions;
+  bool in_class = false;
+  for (const Entry& scope : scopes) {
+    const uint16_t tag = scope.tag();
+    const bool is_function = tag == kTagSubprogram || tag == kTagInlinedSubroutine;
     const bool is_block = tag == kTagLexicalBlock || tag == kTagTryBlock || tag == kTagCatchBlock;
-    if (!is_block) break;
+    if (is_function) functions.push_back(scope);
+    in_class = !is_function && (in_class || !is_block);
   }
-  return {};
+  if (in_class) functions.clear();
+  return functions;
+}
+
+// "main()::operator()()::": a lambda of GCC has no linkage name that would say where it is.
+std::string function_prefix(Names& names, const Unit& unit, std::span<const Entry> functions) {
+  std::string prefix;
+  for (const Entry& function : functions) {
+    const std::string name = names.function({&unit, function});
+    if (name.empty()) continue;
+    // One with a linkage name has the outer ones in it.
+    if (name.find("::") != std::string::npos) prefix.clear();
+    prefix.append(name).append("()::");
+  }
+  return prefix;
 }
 
 // Indexes of `entries` in the order of the files, unit by unit.
@@ -51,7 +67,7 @@ std::vector<std::string> variable_names(Names& names, std::span<const EntryRef> 
   origins.reserve(variables.size());
   for (const EntryRef& variable : variables) origins.push_back(abstract_of(variable));
   const std::vector<size_t> order = file_order(origins);
-  std::vector<EntryRef> functions(variables.size());
+  std::vector<std::vector<Entry>> functions(variables.size());
   for (size_t first = 0; first < order.size();) {
     const Unit& unit = *origins[order[first]].unit;
     std::vector<uint64_t> offsets;
@@ -61,25 +77,24 @@ std::vector<std::string> variable_names(Names& names, std::span<const EntryRef> 
     }
     const auto scopes = find_scopes(unit, offsets);
     for (size_t i = first; i < last; ++i) {
-      functions[order[i]] = function_around(unit, scopes[i - first]);
+      functions[order[i]] = functions_around(scopes[i - first]);
     }
     first = last;
   }
   std::vector<EntryRef> global;
   for (size_t i = 0; i < variables.size(); ++i) {
-    if (functions[i].unit == nullptr) global.push_back(variables[i]);
+    if (functions[i].empty()) global.push_back(variables[i]);
   }
   names.prepare(global);
   std::vector<std::string> result(variables.size());
   for (size_t i = 0; i < variables.size(); ++i) {
-    if (functions[i].unit == nullptr) {
+    if (functions[i].empty()) {
       result[i] = names.qualified(variables[i]);
       continue;
     }
     const std::string_view own = origins[i].unit->string(origins[i].entry, kAtName);
     if (own.empty()) continue;
-    const std::string function = names.function(functions[i]);
-    if (!function.empty()) result[i].append(function).append("()::");
+    result[i] = function_prefix(names, *origins[i].unit, functions[i]);
     result[i].append(own);
   }
   return result;

@@ -1,7 +1,7 @@
 // Prints what residue says of the variables of an ELF file, for the comparison with other readers:
 //
-//     variables_dump globals FILE [ALTERNATE] < ADDRESSES     one hexadecimal address a line
-//     variables_dump tls FILE [ALTERNATE] < OFFSETS
+//     globals_dump static FILE [ALTERNATE] < ADDRESSES     one hexadecimal address a line
+//     globals_dump tls FILE [ALTERNATE] < OFFSETS
 //
 // A line a variable: the address asked for, the variable's address, size, line, file, type and
 // name, separated by tabs. Split units are looked for where the compiler left them.
@@ -65,7 +65,7 @@ void print(uint64_t asked, const std::optional<Variable>& variable) {
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::fprintf(stderr, "usage: variables_dump globals|tls FILE [ALTERNATE] < ADDRESSES\n");
+    std::fprintf(stderr, "usage: globals_dump static|tls FILE [ALTERNATE] < ADDRESSES\n");
     return 2;
   }
   const auto file = open(argv[2]);
