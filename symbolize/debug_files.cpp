@@ -20,6 +20,14 @@ constexpr const char* kVdso = "[vdso]";
 // named.
 constexpr size_t kMaxMissingUnits = 10;
 
+// The path that the file had before it was removed or replaced.
+std::string plain_path(const Module& module) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  std::string path = module.path;
+  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
+  return path;
+}
+
 bool has_debug_info(const SymbolFile& file) { return file.has(".debug_info"); }
 
 // By type, not by name: that survives a lost table of names.
@@ -216,7 +224,7 @@ void DebugFiles::Impl::find_unconfirmed(const Module& module, State* state) {
 
 void DebugFiles::Impl::report_other_binaries(const Module& module, State* state) {
   for (const std::string& path :
-       search_.module_candidates(module.path, module.build_id, module.is_executable)) {
+       search_.module_candidates(plain_path(module), module.build_id, module.is_executable)) {
     const Opened& opened = open(path);
     if (opened.file == nullptr) {
       if (opened.code != ErrorCode::kIo && opened.file == nullptr) {
@@ -266,16 +274,17 @@ void DebugFiles::Impl::find_debug(const Module& module, State* state) {
   const std::string id = !module.build_id.empty() ? module.build_id
                          : binary != nullptr      ? binary->build_id()
                                                   : std::string();
+  const std::string recorded = plain_path(module);
   const auto link = binary == nullptr ? std::nullopt : read_debug_link(*binary);
   for (const Candidate& c : candidates_by_build_id(search_, id)) {
     if (try_debug(module, c, std::nullopt, state)) return;
   }
   if (link) {
-    for (const Candidate& c : candidates_by_link(search_, file, module.path, link->name)) {
+    for (const Candidate& c : candidates_by_link(search_, file, recorded, link->name)) {
       if (try_debug(module, c, link, state)) return;
     }
   }
-  for (const Candidate& c : candidates_by_name(search_, file, module.path)) {
+  for (const Candidate& c : candidates_by_name(search_, file, recorded)) {
     if (try_debug(module, c, std::nullopt, state)) return;
   }
   if (search_.debuginfod && !id.empty()) {
@@ -421,7 +430,7 @@ const SymbolFile* DebugFiles::Impl::find_package(const Module& module, State* st
     return file == nullptr ? std::string() : file->path();
   };
   for (const std::string& candidate :
-       package_candidates(search_, path(files.binary), path(files.debug), module.path)) {
+       package_candidates(search_, path(files.binary), path(files.debug), plain_path(module))) {
     const Opened& opened = open(candidate);
     if (opened.file == nullptr) continue;
     if (!opened.file->has(".debug_cu_index") && !opened.file->has(".debug_tu_index")) {

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -38,6 +39,54 @@ std::vector<std::byte> symbols_input(uint8_t flags, ModuleBuilder::Hash hash) {
   module.dynamic_symbol({"in_bss", ModuleBuilder::kBss, 64, false});
   if ((flags & 1) != 0) module.full_symbol({"hidden", ModuleBuilder::kData + 0x200, 64, false});
   return ByteWriter().u8(flags).u16(0x3000).bytes(module.build()).take();
+}
+
+void put_section(ByteWriter* out, uint32_t name, uint32_t type, uint64_t flags, uint64_t offset,
+                 uint64_t size) {
+  out->u32(name).u32(type).u64(flags).u64(0).u64(offset).u64(size);
+  out->u32(0).u32(0).u64(1).u64(0);
+}
+
+// A debug file: a compressed section (RFC 1950 and 1951, one stored block), an old .zdebug_ one,
+// and the links to other files. Written from the gABI.
+std::vector<std::byte> debug_file_input(uint8_t flags) {
+  const auto zlib = ByteWriter()
+                        .u8(0x78)
+                        .u8(1)
+                        .u8(1)
+                        .u16(4)
+                        .u16(0xfffb)
+                        .text("abcd")
+                        .u8(0x03)
+                        .u8(0xd8)
+                        .u8(0x01)
+                        .u8(0x8b)
+                        .take();
+  const auto info = ByteWriter().u32(1).u32(0).u64(4).u64(1).bytes(zlib).take();
+  const auto old = ByteWriter().text("ZLIB").zeros(7).u8(4).bytes(zlib).take();
+  const auto link = ByteWriter().c_string("x.debug").u32(0x12345678).take();
+  const auto alternate = ByteWriter().c_string("../common").text("0123456789abcdefghij").take();
+  const std::string_view names(
+      "\0.debug_info\0.zdebug_str\0.gnu_debuglink\0.gnu_debugaltlink\0"
+      ".shstrtab\0",
+      68);
+  ByteWriter out;
+  out.u8(flags).u16(0x3000);
+  const size_t start = out.size();
+  out.u32(0x464c457f).u8(2).u8(1).u8(1).zeros(9).u16(3).u16(62).u32(1).u64(0).u64(0);
+  const uint64_t info_at = 64, old_at = info_at + info.size(), link_at = old_at + old.size();
+  const uint64_t alternate_at = link_at + link.size();
+  const uint64_t names_at = alternate_at + alternate.size();
+  const uint64_t headers = names_at + names.size();
+  out.u64(headers).u32(0).u16(64).u16(56).u16(0).u16(64).u16(6).u16(5);
+  out.pad_to(start + info_at).bytes(info).bytes(old).bytes(link).bytes(alternate).text(names);
+  put_section(&out, 0, 0, 0, 0, 0);
+  put_section(&out, 1, 1, 0x800, info_at, info.size());
+  put_section(&out, 13, 1, 0, old_at, old.size());
+  put_section(&out, 25, 1, 0, link_at, link.size());
+  put_section(&out, 40, 1, 0, alternate_at, alternate.size());
+  put_section(&out, 58, 3, 0, names_at, names.size());
+  return out.take();
 }
 
 // Expressions as compilers and linkers write them, behind the two bytes of fuzz_expression.cpp.
@@ -89,7 +138,8 @@ int main(int argc, char** argv) {
   }
   const auto symbols = folder / "fuzz_elf_symbols";
   written = write(symbols / "file", symbols_input(1, ModuleBuilder::Hash::kGnu)) && written;
-  written = write(symbols / "debug", symbols_input(4, ModuleBuilder::Hash::kGnu)) && written;
+  written = write(symbols / "debug", debug_file_input(1)) && written;
+  written = write(symbols / "one_segment", symbols_input(18, ModuleBuilder::Hash::kGnu)) && written;
   written = write(symbols / "gnu_hash", symbols_input(2, ModuleBuilder::Hash::kGnu)) && written;
   written = write(symbols / "sysv_hash", symbols_input(2, ModuleBuilder::Hash::kSysv)) && written;
   written = write_expressions(folder / "fuzz_expression") && written;
