@@ -221,8 +221,9 @@ std::string Names::declare_qualified(const EntryRef& type, std::string inner, in
   if (to.unit == nullptr || mark_of(to.entry.tag()) == nullptr) {
     return text.append(declare(to, std::move(inner.append(extents)), depth + 1));
   }
-  if (inner.empty()) text.pop_back();
-  text.insert(0, " ").append(inner).append(extents);
+  inner += extents;
+  if (inner.empty() || inner[0] == '[') text.pop_back();
+  text.insert(0, " ").append(inner);
   return declare(to, std::move(text), depth + 1);
 }
 

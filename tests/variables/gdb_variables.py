@@ -6,6 +6,7 @@ import struct
 
 import gdb
 
+MAX_FRAMES = 64
 JOB = json.loads(os.environ["VARIABLES_JOB"])
 
 
@@ -85,6 +86,13 @@ def value_bits(value, kind):
 
 
 def place_of(symbol, frame):
+    try:
+        return known_place_of(symbol, frame)
+    except gdb.error:
+        return ["error"]
+
+
+def known_place_of(symbol, frame):
     value = symbol.value(frame) if symbol.needs_frame else symbol.value()
     kind = symbol.type.strip_typedefs()
     if value.is_optimized_out:
@@ -103,7 +111,9 @@ def frame_rows(thread, number, frame):
     block = frame.block()
     while block is not None and not block.is_static and not block.is_global:
         for symbol in block:
-            if not symbol.is_argument and not symbol.is_variable:
+            # gdb counts enumerators and variables with a constant value alike.
+            is_constant = symbol.is_constant and symbol.type.code != gdb.TYPE_CODE_ENUM
+            if not symbol.is_argument and not symbol.is_variable and not is_constant:
                 continue
             yield {"tid": thread.ptid[1], "frame": number, "pc": frame.pc(),
                    "function": frame.name() or "", "line": symbol.line, "name": symbol.print_name,
@@ -121,7 +131,7 @@ def all_locals():
         thread.switch()
         frame = gdb.newest_frame()
         number = 0  # of the frame with registers of its own; inlined ones come before it
-        while frame is not None:
+        while frame is not None and number < MAX_FRAMES:
             frame.select()
             if gdb.solib_name(frame.pc()) is None and frame.function() is not None:
                 rows += frame_rows(thread, number, frame)
