@@ -4,6 +4,7 @@
 #include "analyzer/stacks.h"
 
 #include <algorithm>
+#include <functional>
 #include <unordered_map>
 
 #include "formats/base/parallel.h"
@@ -82,14 +83,31 @@ class PlaceTable {
   std::unordered_map<std::string, uint32_t> trampolines_;
 };
 
+// Reading a stack's few kilobytes makes the kernel map what lies around each page it touches, 64 KB
+// a thread. A stack that has been walked is not needed for the other threads' ones.
+void release_stack(const Image& image, const Thread& thread) {
+  const Region* region = image.find_region(Address(thread.sp));
+  if (region == nullptr || region->backing != Backing::kDump) return;
+  const auto holds = [region](const MappedFile& file) {
+    const std::less_equal<const std::byte*> not_after;
+    return not_after(file.bytes().data(), region->bytes.data()) &&
+           not_after(region->bytes.data() + region->bytes.size(),
+                     file.bytes().data() + file.bytes().size());
+  };
+  // Only pages of a mapped file come back when they are touched again.
+  if (std::any_of(image.files.begin(), image.files.end(), holds)) release_pages(region->bytes);
+}
+
 }  // namespace
 
 std::vector<UnwoundStack> unwind_threads(const Image& image, const DebugFiles& files,
                                          unsigned jobs) {
   std::vector<UnwoundStack> stacks(image.threads.size());
   const Unwinder unwinder(image, files);
-  parallel_for(stacks.size(), jobs,
-               [&](size_t i) { stacks[i] = unwinder.unwind(image.threads[i]); });
+  parallel_for(stacks.size(), jobs, [&](size_t i) {
+    stacks[i] = unwinder.unwind(image.threads[i]);
+    release_stack(image, image.threads[i]);
+  });
   return stacks;
 }
 
