@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <unordered_map>
 
 #include "formats/base/parallel.h"
@@ -83,19 +84,35 @@ class PlaceTable {
   std::unordered_map<std::string, uint32_t> trampolines_;
 };
 
-// Reading a stack's few kilobytes makes the kernel map what lies around each page it touches, 64 KB
-// a thread. A stack that has been walked is not needed for the other threads' ones.
+// Where `part` lies in `whole`, if it does.
+std::optional<size_t> offset_in(std::span<const std::byte> whole, std::span<const std::byte> part) {
+  const std::less<const std::byte*> before;
+  if (before(part.data(), whole.data()) ||
+      before(whole.data() + whole.size(), part.data() + part.size())) {
+    return std::nullopt;
+  }
+  return static_cast<size_t>(part.data() - whole.data());
+}
+
+// Where the kernel looks for more to map when a page is touched (fault_around_bytes), and so what
+// lies resident around a stack that was read.
+constexpr size_t kFaultAround = size_t{64} << 10;
+
+// Gives back the pages of a stack that has been walked: its few kilobytes hold 64 KB or more each,
+// and they are not needed for the other threads' stacks.
 void release_stack(const Image& image, const Thread& thread) {
   const Region* region = image.find_region(Address(thread.sp));
   if (region == nullptr || region->backing != Backing::kDump) return;
-  const auto holds = [region](const MappedFile& file) {
-    const std::less_equal<const std::byte*> not_after;
-    return not_after(file.bytes().data(), region->bytes.data()) &&
-           not_after(region->bytes.data() + region->bytes.size(),
-                     file.bytes().data() + file.bytes().size());
-  };
-  // Only pages of a mapped file come back when they are touched again.
-  if (std::any_of(image.files.begin(), image.files.end(), holds)) release_pages(region->bytes);
+  for (const MappedFile& file : image.files) {
+    // Only a mapped file's pages come back when they are touched again.
+    const auto offset = offset_in(file.bytes(), region->bytes);
+    if (!offset) continue;
+    const size_t first = *offset - std::min(*offset, kFaultAround);
+    const size_t last =
+        std::min(file.bytes().size(), *offset + region->bytes.size() + kFaultAround);
+    release_pages(file.bytes().subspan(first, last - first));
+    return;
+  }
 }
 
 }  // namespace
