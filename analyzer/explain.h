@@ -6,7 +6,7 @@
 
 #include "analyzer/pipeline.h"
 #include "analyzer/snapshot.h"
-#include "formats/image.h"
+#include "symbolize/symbolizer.h"
 
 namespace residue {
 
@@ -18,7 +18,8 @@ struct ExplainLine {
 
 // Never empty: an address that is not mapped is explained as that. REQUIRES: `snapshot` and
 // `evidence` come from one analysis of `image`.
-std::vector<ExplainLine> explain(const Image& image, const Snapshot& snapshot,
-                                 const Evidence& evidence, Address address);
+std::vector<ExplainLine> explain(const Image& image, Symbolizer* symbolizer,
+                                 const Snapshot& snapshot, const Evidence& evidence,
+                                 Address address);
 
 }  // namespace residue

@@ -38,7 +38,7 @@ bool is_text(std::span<const std::byte> chunk) {
 
 }  // namespace
 
-TypeFinder::TypeFinder(const Image& image, DataSymbols* symbols)
+TypeFinder::TypeFinder(const Image& image, const SymbolTable* symbols)
     : image_(image), symbols_(symbols) {
   uint64_t low = ~uint64_t{0};
   uint64_t high = 0;
@@ -132,7 +132,7 @@ std::optional<std::string> TypeFinder::rtti_name(uint64_t type_info, bool* reada
 }
 
 std::optional<std::string> TypeFinder::symbol_name(uint64_t vtable) {
-  const auto symbol = symbols_->find(Address(vtable));
+  const auto symbol = symbols_->find_data(Address(vtable));
   if (!symbol || symbol->address != vtable || !symbol->name.starts_with("_ZTV")) {
     return std::nullopt;
   }

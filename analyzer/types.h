@@ -10,14 +10,14 @@
 
 #include "analyzer/snapshot.h"
 #include "formats/image.h"
-#include "symbolize/data_symbols.h"
+#include "symbolize/symbol_table.h"
 
 namespace residue {
 
 class TypeFinder {
  public:
   // REQUIRES: both outlive this.
-  TypeFinder(const Image& image, DataSymbols* symbols);
+  TypeFinder(const Image& image, const SymbolTable* symbols);
 
   // The type of a used chunk from its first bytes. kNone if nothing is known.
   TypeId type_of(std::span<const std::byte> chunk);
@@ -41,7 +41,7 @@ class TypeFinder {
   TypeId intern(TypeRow row);
 
   const Image& image_;
-  DataSymbols* symbols_;
+  const SymbolTable* symbols_;
   // Modules' extent: one comparison keeps heap pointers and small numbers out.
   uint64_t low_ = 0;
   uint64_t span_ = 0;

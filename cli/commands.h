@@ -21,10 +21,12 @@ struct Streams {
 
 Result<int> run_analyze(const Options& options, Streams streams);
 Result<int> run_info(const Options& options, Streams streams);
+Result<int> run_stacks(const Options& options, Streams streams);
 Result<int> run_leaks(const Options& options, Streams streams);
 Result<int> run_explain(const Options& options, Streams streams);
 Result<int> run_diff(const Options& options, Streams streams);
 Result<int> run_query(const Options& options, Streams streams);
+Result<int> run_symbols(const Options& options, Streams streams);
 
 // The code that an error ends the program with.
 int exit_code(const Error& error);

@@ -22,6 +22,7 @@ int exit_code(const Error& error) {
     case ErrorCode::kNotMapped:
     case ErrorCode::kIo:
       return kExitInput;
+    case ErrorCode::kNoSpace:
     case ErrorCode::kInternal:
       break;
   }
@@ -41,12 +42,18 @@ Result<int> dispatch(const Options& options, Streams streams) {
     streams.out << text;
     return kExitDone;
   }
+  if (options.command == "completion") {
+    streams.out << completion_script();
+    return kExitDone;
+  }
   if (options.command == "analyze") return run_analyze(options, streams);
   if (options.command == "info") return run_info(options, streams);
+  if (options.command == "stacks") return run_stacks(options, streams);
   if (options.command == "leaks") return run_leaks(options, streams);
   if (options.command == "explain") return run_explain(options, streams);
   if (options.command == "diff") return run_diff(options, streams);
   if (options.command == "query") return run_query(options, streams);
+  if (options.command == "symbols") return run_symbols(options, streams);
   return Error{ErrorCode::kInternal, "command '" + options.command + "' is not wired", {}};
 }
 

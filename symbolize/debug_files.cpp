@@ -6,16 +6,26 @@
 #include <utility>
 
 #include "formats/base/text.h"
+#include "formats/elf/elf_layout.h"
 #include "symbolize/debug_files_identity.h"
 #include "symbolize/debug_files_paths.h"
 #include "symbolize/debug_files_server.h"
+#include "symbolize/raw_symbols.h"
 
 namespace residue {
 namespace {
 
 constexpr const char* kVdso = "[vdso]";
+// A program has a .dwo file for every source file: of those that are missing the first few are
+// named.
+constexpr size_t kMaxMissingUnits = 10;
 
 bool has_debug_info(const SymbolFile& file) { return file.has(".debug_info"); }
+
+// By type, not by name: that survives a lost table of names.
+bool has_symtab(const SymbolFile& file) {
+  return symbols_of_file(file, elf::kSectionSymtab).count() > 0;
+}
 
 }  // namespace
 
@@ -41,6 +51,14 @@ class DebugFiles::Impl {
     std::vector<SymbolFinding> all = state.findings;
     const std::lock_guard lock(split_mutex_);
     all.insert(all.end(), state.split_findings.begin(), state.split_findings.end());
+    if (!state.first_split.empty()) {
+      all.push_back({"dwo", "found", state.first_split,
+                     std::to_string(state.split_found) + " files of this kind", ""});
+    }
+    if (state.split_missing > kMaxMissingUnits) {
+      all.push_back({"dwo", "missing", "",
+                     std::to_string(state.split_missing - kMaxMissingUnits) + " more", ""});
+    }
     return all;
   }
 
@@ -57,6 +75,9 @@ class DebugFiles::Impl {
     const SymbolFile* package = nullptr;
     std::map<std::string, const SymbolFile*> split;  // by directory and name; null: missing
     std::vector<SymbolFinding> split_findings;
+    std::string first_split;
+    size_t split_found = 0;
+    size_t split_missing = 0;
   };
   struct Opened {
     std::unique_ptr<SymbolFile> file;
@@ -170,13 +191,13 @@ void DebugFiles::Impl::use_module_file(const Module& module, State* state) {
 void DebugFiles::Impl::find_unconfirmed(const Module& module, State* state) {
   FileSearch named = search_;
   named.debuginfod_cache.clear();
-  const auto candidates = named.module_candidates(module.path, "", module.is_executable);
-  const std::string recorded = search_.sysroot + module.path;
+  auto candidates = named.module_candidates(module.path, "", module.is_executable);
+  // The last one is where the process had it: what lies there may be anything by now.
+  const bool is_exe = module.is_executable && !search_.executable.empty();
+  if (!is_exe && !module.path.empty()) candidates.pop_back();
   for (const std::string& path : candidates) {
-    // What merely lies where the process had it may be anything by now.
-    const bool is_given = path == search_.executable || path != recorded;
     const Opened& opened = open(path);
-    if (opened.file == nullptr || !is_given) continue;
+    if (opened.file == nullptr) continue;
     // A file that was named for it and has an id cannot be compared by it, but by its headers.
     if (auto reason = differs_by_headers(*opened.file, image_, module, /*is_debug=*/false)) {
       state->findings.push_back({"binary", "mismatch", path, std::move(*reason), ""});
@@ -301,7 +322,7 @@ bool DebugFiles::Impl::try_debug(const Module& module, const Candidate& candidat
     return false;
   }
   if (!has_debug_info(file)) {
-    if (state->files.symtab == nullptr && file.has(".symtab")) state->files.symtab = &file;
+    if (state->files.symtab == nullptr && has_symtab(file)) state->files.symtab = &file;
     return false;
   }
   state->files.debug = &file;
@@ -354,11 +375,11 @@ void DebugFiles::Impl::find_alternate(State* state) {
 
 void DebugFiles::Impl::find_symtab(State* state) {
   ModuleFiles& files = state->files;
-  if (files.debug != nullptr && files.debug->has(".symtab")) {
+  if (files.debug != nullptr && has_symtab(*files.debug)) {
     files.symtab = files.debug;
   } else if (files.symtab == nullptr) {
     for (const SymbolFile* file : {files.binary, files.dump_pages}) {
-      if (file != nullptr && file->has(".symtab")) {
+      if (file != nullptr && has_symtab(*file)) {
         files.symtab = file;
         break;
       }
@@ -366,11 +387,18 @@ void DebugFiles::Impl::find_symtab(State* state) {
   }
   if (files.symtab != nullptr) {
     if (files.symtab != files.debug) {
-      state->findings.push_back({"symtab", "found", files.symtab->path(), "", ""});
+      state->findings.push_back({"symtab", "found", files.symtab->path(),
+                                 files.symtab == files.dump_pages ? "in the dump's own pages" : "",
+                                 ""});
     }
     return;
   }
-  if (files.binary == nullptr || !files.binary->has(".gnu_debugdata")) return;
+  if (files.binary == nullptr) return;
+  if (!files.binary->has(".gnu_debugdata")) {
+    state->findings.push_back(
+        {"symtab", "missing", files.binary->path(), "stripped: exported names only", ""});
+    return;
+  }
   const std::string path = files.binary->path() + "(.gnu_debugdata)";
   const auto unpack = [&]() -> Result<std::unique_ptr<SymbolFile>> {
     RESIDUE_ASSIGN(UnpackedBytes bytes, unpack_xz(files.binary->section(".gnu_debugdata")));
@@ -426,9 +454,10 @@ const SymbolFile* DebugFiles::Impl::split_unit(ModuleId id, const std::string& c
       continue;
     }
     it->second = opened.file.get();
-    state.split_findings.push_back({"dwo", "found", path, "", ""});
+    if (state.split_found++ == 0) state.first_split = path;
     return it->second;
   }
+  if (++state.split_missing > kMaxMissingUnits) return nullptr;
   const bool is_absolute = name.starts_with('/') || compilation_dir.empty();
   state.split_findings.push_back({"dwo", "missing",
                                   is_absolute ? name : compilation_dir + "/" + name,

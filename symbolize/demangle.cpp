@@ -4,6 +4,10 @@
 
 #include <cstdlib>
 #include <memory>
+#include <utility>
+
+#include "symbolize/demangle_llvm.h"
+#include "symbolize/function_text.h"
 
 namespace residue {
 namespace {
@@ -23,8 +27,27 @@ std::optional<std::string> demangle(const std::string& name) {
 }  // namespace
 
 std::string demangle_symbol(const std::string& name) {
+  // The older Rust names are valid C++ ones, but for their hash.
+  if (auto rust = demangle_rust(name)) return std::move(*rust);
   if (!name.starts_with("_Z")) return name;
-  return demangle(name).value_or(name);
+  if (auto text = demangle(name)) return std::move(*text);
+  return demangle_with_llvm(name, /*with_parameters=*/true).value_or(name);
+}
+
+std::string function_name(const std::string& name) {
+  if (auto rust = demangle_rust(name)) return std::move(*rust);
+  if (!name.starts_with("_Z")) return name;
+  if (const auto text = demangle(name)) {
+    // Special names (Itanium C++ ABI 5.1.4): vtables, thunks, guards.
+    if (name.starts_with("_ZT") || name.starts_with("_ZG")) return *text;
+    std::string function = strip_signature(*text);
+    // No function's name ends in a closure type: the demangler has put the name into the return
+    // type's parameters.
+    if (!function.ends_with('}')) return function;
+  }
+  // Without parameters LLVM's does not look at the rest of the name: whole, it must be one.
+  if (!demangle_with_llvm(name, /*with_parameters=*/true)) return name;
+  return demangle_with_llvm(name, /*with_parameters=*/false).value_or(name);
 }
 
 std::optional<std::string> demangle_type(const std::string& name) {

@@ -135,8 +135,8 @@ class ModuleFinder {
     add(std::move(module).value(), std::move(path));
   }
 
-  // What ld.so loaded and the dump has no header of reaches from its base to the end of the mapping
-  // that holds its dynamic section, at the least.
+  // What ld.so loaded and the dump has no header of reaches from its base to the mapping that holds
+  // its dynamic section, RELRO as a rule, and over .data and .bss, which follow.
   void add_loaded(const LoadedObject& object) {
     const Region* first = image_.find_region(Address(object.bias));
     const Region* data = image_.find_region(object.dynamic);
@@ -145,7 +145,13 @@ class ModuleFinder {
         covered_.contains(first->range.base)) {
       return;
     }
-    add_bare({first->range.base, data->range.end() - first->range.base}, object.path);
+    Address end = data->range.end();
+    const Region* const last = image_.regions.data() + image_.regions.size();
+    for (const Region* next = data + 1; next != last && next <= data + 2; ++next) {
+      if (next->range.base != end || !next->permissions.write) break;
+      end = next->range.end();
+    }
+    add_bare({first->range.base, end - first->range.base}, object.path);
   }
 
   std::string program_path() const {
@@ -254,6 +260,19 @@ void label_regions(Image* image, const ModuleIndex& index, bool names_known) {
   }
 }
 
+// Ties the dynamic linker's records to the modules they describe.
+void add_link_maps(Image* image, const CoreNotes& notes) {
+  std::map<Address, Module*> by_dynamic;
+  for (Module& module : image->modules) {
+    if (module.dynamic) by_dynamic.emplace(module.dynamic->base, &module);
+  }
+  for (const LoadedObject& object : read_link_map(*image, notes.auxv)) {
+    image->link_maps.push_back(object.record);
+    const auto module = by_dynamic.find(object.dynamic);
+    if (module != by_dynamic.end()) module->second->link_map = object.record;
+  }
+}
+
 }  // namespace
 
 void add_modules(Image* image, const CoreNotes& notes, const FileSearch& search,
@@ -264,6 +283,7 @@ void add_modules(Image* image, const CoreNotes& notes, const FileSearch& search,
   split_at_module_ends(image, index);
   label_regions(image, index, !notes.files.empty());
   fill_from_files(image, notes);
+  add_link_maps(image, notes);
 }
 
 }  // namespace residue::elf

@@ -44,6 +44,7 @@ class ExpressionMachine {
   Result<void> call(uint8_t operation, ByteCursor& code);
   Result<void> surroundings(uint8_t operation, ByteCursor& code);
   Result<void> typed(uint8_t operation, ByteCursor& code);
+  Result<void> entry_value(Bytes expression);
   Result<void> encoded_address(ByteCursor& code);
 
   Result<void> push_typed(TypedValue value);

@@ -210,7 +210,7 @@ Result<void> ExpressionMachine::surroundings(uint8_t operation, ByteCursor& code
     case kOpGnuEntryValue: {
       RESIDUE_ASSIGN(const uint64_t size, read_uleb128(code));
       RESIDUE_ASSIGN(const Bytes expression, code.take(size));
-      return push_known(context_.entry_value(expression), "what it was at the function's entry");
+      return entry_value(expression);
     }
     case kOpGnuParameterRef: {
       RESIDUE_ASSIGN(const uint32_t die, code.read<uint32_t>());
@@ -225,6 +225,19 @@ Result<void> ExpressionMachine::surroundings(uint8_t operation, ByteCursor& code
     default:
       return unsupported("an operation that is not known");
   }
+}
+
+// GCC also asks for "what that register held, as a double", which gives the value its type.
+Result<void> ExpressionMachine::entry_value(Bytes expression) {
+  const auto value = context_.entry_value(expression);
+  if (!value) return not_known("what it was at the function's entry");
+  ByteCursor inner(expression, format_.order);
+  const uint8_t operation = inner.read<uint8_t>().value_or(0);
+  if (operation != kOpRegvalType && operation != kOpGnuRegvalType) return push(*value);
+  RESIDUE_TRY(read_uleb128(inner));
+  RESIDUE_ASSIGN(const uint64_t die, read_uleb128(inner));
+  RESIDUE_ASSIGN(const ValueType type, type_at(die));
+  return push_typed({type, type.cut(*value)});
 }
 
 // A pointer as in exception tables (DW_EH_PE_*): only absolute ones have a meaning here.

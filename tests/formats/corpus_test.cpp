@@ -45,7 +45,8 @@ uint32_t expected_pid(const Expected& row) {
     if (digits != std::string::npos)
       return static_cast<uint32_t>(std::stoul(row.notes.substr(digits)));
   }
-  return row.threads == "1" && row.os == "linux" ? static_cast<uint32_t>(std::stoul(row.crashed)) : 0;
+  return row.threads == "1" && row.os == "linux" ? static_cast<uint32_t>(std::stoul(row.crashed))
+                                                 : 0;
 }
 
 class Corpus : public ::testing::Test {

@@ -12,6 +12,7 @@
 
 #include "tests/support/bytes.h"
 #include "tests/support/module_builder.h"
+#include "tests/support/packers.h"
 #include "tests/support/seed_cores.h"
 #include "tests/symbolize/unwind/cfi_builder.h"
 
@@ -108,6 +109,23 @@ bool write_cfi(const std::filesystem::path& folder) {
   return write(folder / "arm_table", arm(0x808406b0, 0x81018400)) && written;
 }
 
+// Each kind of compression: whole, in three frames, and a few bytes only.
+bool write_packed(const std::filesystem::path& folder) {
+  const auto core = residue::testing::heap_core();
+  bool written = true;
+  for (const residue::testing::Packer& packer : residue::testing::packers()) {
+    const std::string name = packer.name;
+    const std::vector<std::byte> few = residue::testing::pattern(40, 1);
+    written = write(folder / name, packer.pack(core)) && written;
+    written = write(folder / (name + "_few"), packer.pack(few)) && written;
+    written = write(folder / (name + "_frames"),
+                    residue::testing::pack_in_frames(packer, few, 3,
+                                                     residue::testing::skippable_frame(5))) &&
+              written;
+  }
+  return written;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -127,5 +145,6 @@ int main(int argc, char** argv) {
   written = write(symbols / "sysv_hash", symbols_input(2, ModuleBuilder::Hash::kSysv)) && written;
   written = write_expressions(folder / "fuzz_expression") && written;
   written = write_cfi(folder / "fuzz_cfi") && written;
+  written = write_packed(folder / "fuzz_unpack") && written;
   return written ? 0 : 1;
 }
