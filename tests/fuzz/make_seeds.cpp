@@ -15,6 +15,7 @@
 #include "tests/support/module_builder.h"
 #include "tests/support/packers.h"
 #include "tests/support/seed_cores.h"
+#include "tests/symbolize/unwind/cfi_builder.h"
 
 namespace {
 
@@ -107,6 +108,56 @@ bool write_expressions(const std::filesystem::path& folder) {
   return written;
 }
 
+// The eight bytes that fuzz_cfi.cpp takes off the front, then a process at 0x10000: code in which
+// each function returns to the next one, .eh_frame_hdr, .eh_frame, a stack.
+std::vector<std::byte> cfi_input(uint8_t architecture, const std::vector<uint8_t>& instructions) {
+  using residue::testing::operator+;
+  constexpr uint64_t kBase = 0x10000, kHeader = kBase + 0x100, kFrame = kBase + 0x140;
+  constexpr uint16_t kStackOffset = 0x200;
+  residue::testing::CfiBuilder builder(kFrame);
+  const uint64_t cie = builder.cie();
+  std::vector<std::pair<uint64_t, uint64_t>> pairs;
+  for (uint64_t n = 0; n < 3; ++n) {
+    pairs.emplace_back(kBase + 0x40 * n, builder.fde(cie, kBase + 0x40 * n, 0x40, instructions));
+  }
+  ByteWriter writer;
+  writer.u8(architecture).u8(4).u16(0x100).u16(kStackOffset).u16(0x10);
+  writer.pad_to(8 + 0x100).bytes(
+      residue::testing::to_bytes(residue::testing::search_table(kHeader, kFrame, pairs)));
+  writer.pad_to(8 + 0x140).bytes(residue::testing::to_bytes(builder.bytes()));
+  writer.pad_to(8 + kStackOffset);
+  for (uint64_t n = 0; n < 16; ++n) writer.u64(kBase + 0x40 * (n % 3) + 0x10);
+  return writer.take();
+}
+
+bool write_cfi(const std::filesystem::path& folder) {
+  const std::pair<const char*, std::vector<uint8_t>> seeds[] = {
+      {"push", {0x41, 0x0e, 16, 0x86, 2, 0x43, 0x0d, 6}},
+      {"plt", {0x0f, 11, 0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x3b, 0x2a, 0x33, 0x24, 0x22}},
+      {"states", {0x0a, 0x0e, 24, 0x90, 3, 0x42, 0x0b, 0x0e, 16}},
+      {"values", {0x14, 3, 2, 0x15, 12, 0x7e, 0x09, 13, 3, 0x07, 14, 0x08, 15, 0x16, 5, 1, 0x30}},
+      {"outermost", {0x07, 16}}};
+  bool written = true;
+  for (uint8_t architecture = 0; architecture < 3; ++architecture) {
+    for (const auto& [name, instructions] : seeds) {
+      const std::string file = name + std::to_string(architecture);
+      written = write(folder / file, cfi_input(architecture, instructions)) && written;
+    }
+  }
+  // ARM: functions that pop a word and the link register, in place and by a table.
+  const auto arm = [&](uint32_t first, uint32_t second) {
+    ByteWriter writer;
+    writer.u8(3).u8(1).u16(0x100).u16(0x200).u16(0x10);
+    writer.pad_to(8 + 0x100).u32(0x7fffff00).u32(first).u32(0x7fffff38).u32(0x00000034);
+    writer.pad_to(8 + 0x140).u32(second).u32(0xb0b0b0b0);
+    writer.pad_to(8 + 0x200);
+    for (uint32_t n = 0; n < 32; ++n) writer.u32(0x10000 + 0x40 * (n % 2) + 0x10);
+    return writer.take();
+  };
+  written = write(folder / "arm_inline", arm(0x80a8b0b0, 0x8101b108)) && written;
+  return write(folder / "arm_table", arm(0x808406b0, 0x81018400)) && written;
+}
+
 // Each kind of compression: whole, in three frames, and a few bytes only.
 bool write_packed(const std::filesystem::path& folder) {
   const auto core = residue::testing::heap_core();
@@ -143,6 +194,7 @@ int main(int argc, char** argv) {
   written = write(symbols / "gnu_hash", symbols_input(2, ModuleBuilder::Hash::kGnu)) && written;
   written = write(symbols / "sysv_hash", symbols_input(2, ModuleBuilder::Hash::kSysv)) && written;
   written = write_expressions(folder / "fuzz_expression") && written;
+  written = write_cfi(folder / "fuzz_cfi") && written;
   written = write_packed(folder / "fuzz_unpack") && written;
   return written ? 0 : 1;
 }

@@ -22,7 +22,7 @@ struct Outcome {
 };
 
 Outcome run(const std::vector<uint8_t>& code, const std::vector<uint64_t>& words,
-        const std::vector<std::pair<unsigned, uint64_t>>& registers = {}) {
+            const std::vector<std::pair<unsigned, uint64_t>>& registers = {}) {
   MemoryImage memory(Architecture::kArm, 4);
   memory.code(kCode, 0x1000);
   memory.stack(kStack, words);
