@@ -5,12 +5,14 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "tests/support/bytes.h"
 #include "tests/support/module_builder.h"
 #include "tests/support/seed_cores.h"
+#include "tests/symbolize/dwarf_samples.h"
 
 namespace {
 
@@ -54,5 +56,9 @@ int main(int argc, char** argv) {
   written = write(symbols / "debug", symbols_input(4, ModuleBuilder::Hash::kGnu)) && written;
   written = write(symbols / "gnu_hash", symbols_input(2, ModuleBuilder::Hash::kGnu)) && written;
   written = write(symbols / "sysv_hash", symbols_input(2, ModuleBuilder::Hash::kSysv)) && written;
+  for (const auto& [name, text] : residue::test::fuzz_dwarf_seeds()) {
+    const auto bytes = std::as_bytes(std::span<const char>(text));
+    written = write(folder / "fuzz_dwarf" / name, {bytes.begin(), bytes.end()}) && written;
+  }
   return written ? 0 : 1;
 }
