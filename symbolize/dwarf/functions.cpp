@@ -91,40 +91,37 @@ class Finder {
     }
   }
 
-  // Adds what is inlined into a function, or nested in it, to the chains of its addresses.
+  // Adds what is inlined into a function to the chains of its addresses. All of it is gone through,
+  // also where an inlined function does not hold any of them: what is inlined into that may, as
+  // producers are sloppy, and then both are around the address.
   void walk_function(const Entry& function) {
     EntryCursor walk(unit_, function);
-    std::vector<uint64_t> path = {function.offset};
+    FunctionChain open = {{function, 0, 0, 0, 0}};
     Entry entry;
     while (walk.next(entry)) {
-      path.resize(walk.depth());
-      path.push_back(entry.offset);
+      while (open.back().depth >= walk.depth()) open.pop_back();
       bool descend = entry.tag() == kTagLexicalBlock || entry.tag() == kTagTryBlock ||
                      entry.tag() == kTagCatchBlock || entry.tag() == kTagWithStatement;
-      if (entry.tag() == kTagInlinedSubroutine) descend = add_inlined(entry, path);
+      if (entry.tag() == kTagInlinedSubroutine) {
+        descend = true;
+        add_inlined(entry, walk.depth(), open);
+      }
       if (!descend || walk.depth() >= kMaxDepth) walk.skip_children();
     }
   }
 
-  // False if none of the addresses of the enclosing function lies in it.
-  bool add_inlined(const Entry& entry, const std::vector<uint64_t>& path) {
-    FunctionLink link{entry, static_cast<unsigned>(path.size() - 1), 0, 0, 0};
+  void add_inlined(const Entry& entry, unsigned depth, FunctionChain& open) {
+    FunctionLink link{entry, depth, 0, 0, 0};
     // Who called it is not known in strict DWARF 2. A function without its caller confuses more
     // than it says; gdb takes it for a block, too.
-    if (!read_call(link)) return true;
-    bool found = false;
+    if (!read_call(link) || open.size() >= kMaxLinks) return;
+    open.push_back(link);
     for_each_held(entry, [&](size_t i, uint64_t) {
       FunctionChain& chain = chains_[i];
-      // The chain's last function must be one that encloses this one: ranges of damaged, or just
-      // sloppy, entries may overlap.
-      const bool encloses = !chain.empty() && chain.size() < kMaxLinks &&
-                            chain.back().depth + 1 < path.size() &&
-                            path[chain.back().depth] == chain.back().entry.offset;
-      if (!encloses) return;
-      found = true;
-      chain.push_back(link);
+      // Where the ranges of several overlap, the innermost counts, and of those the first.
+      const bool here = !chain.empty() && chain.front().entry.offset == open.front().entry.offset;
+      if (here && chain.back().depth < depth) chain = open;
     });
-    return found;
   }
 
   bool read_call(FunctionLink& link) const {

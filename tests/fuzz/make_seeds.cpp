@@ -15,6 +15,7 @@
 #include "tests/support/module_builder.h"
 #include "tests/support/packers.h"
 #include "tests/support/seed_cores.h"
+#include "tests/symbolize/dwarf_samples.h"
 #include "tests/symbolize/unwind/cfi_builder.h"
 
 namespace {
@@ -196,5 +197,11 @@ int main(int argc, char** argv) {
   written = write_expressions(folder / "fuzz_expression") && written;
   written = write_cfi(folder / "fuzz_cfi") && written;
   written = write_packed(folder / "fuzz_unpack") && written;
+  for (const auto& [name, text] : residue::test::fuzz_dwarf_seeds()) {
+    const auto bytes = std::as_bytes(std::span<const char>(text));
+    for (const char* target : {"fuzz_dwarf", "fuzz_variables"}) {
+      written = write(folder / target / name, {bytes.begin(), bytes.end()}) && written;
+    }
+  }
   return written ? 0 : 1;
 }

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "dwarf_builder.h"
+#include "dwarf_samples.h"
 #include "symbolize/dwarf/debug_info.h"
 
 namespace residue {
@@ -60,60 +61,12 @@ std::vector<Shape> shapes() {
 INSTANTIATE_TEST_SUITE_P(DwarfLookUp, EveryShape, testing::ValuesIn(shapes()),
                          [](const auto& shape) { return shape.param.name(); });
 
-// A unit with one function, [0x1000, 0x1100), with two functions inlined into one another.
-std::unique_ptr<SymbolFile> one_function(const Shape& shape) {
-  const bool old = shape.version < 4;
-  const uint16_t list_form = old ? (shape.dwarf64 ? uint16_t{0x07} : kData4) : kSecOffset;
-  Info info(shape);
-  info.begin_unit();
-  info.entry(kUnit,
-             {{kName, kString, 0, "a.c"},
-              {kDir, kString, 0, "/build"},
-              {kLanguage, kData1, kC},
-              {kStmtList, list_form, 0},
-              {kLow, kAddr, 0x1000},
-              {kHigh, kAddr, 0x1100}},
-             true);
-  const size_t inner =
-      info.entry(kSubprogram, {{kName, kStrp, info.string("inner")}, {kInline, kData1, 1}});
-  const size_t middle =
-      info.entry(kSubprogram, {{kName, kString, 0, "middle"}, {kInline, kData1, 1}});
-  info.entry(kSubprogram,
-             {{kName, kString, 0, "outer"},
-              {kLow, kAddr, 0x1000},
-              // Since version 4 the end may be given as a length.
-              {kHigh, shape.version >= 4 ? kData2 : kAddr, shape.version >= 4 ? 0x100U : 0x1100U}},
-             true);
-  info.entry(kBlock, {{kLow, kAddr, 0x1010}, {kHigh, kAddr, 0x1080}}, true);
-  const unsigned file = Lines::first_file(shape);
-  info.entry(kInlined,
-             {{kOrigin, kRef4, info.in_unit(middle)},
-              {kLow, kAddr, 0x1020},
-              {kHigh, kAddr, 0x1060},
-              {kCallFile, kData1, file},
-              {kCallLine, kData1, 30}},
-             true);
-  info.entry(kInlined, {{kOrigin, kRef4, info.in_unit(inner)},
-                        {kLow, kAddr, 0x1030},
-                        {kHigh, kAddr, 0x1040},
-                        {kCallFile, kData1, file + 1},
-                        {kCallLine, kData2, 400}});
-  info.end();
-  info.end();
-  info.end();
-  info.end();
-  info.end_unit();
-  Lines lines(shape);
-  lines.set_address(0x1000).row(file, 10).advance(0x30).row(file + 1, 20).advance(0x10);
-  lines.row(file, 31).advance(0xc0).end_sequence();
-  return test::make_elf(shape, {{".debug_info", info.bytes().data()},
-                                {".debug_abbrev", info.abbreviations()},
-                                {".debug_str", info.strings()},
-                                {".debug_line", lines.finish("/build")}});
+std::unique_ptr<SymbolFile> file_of(const Shape& shape) {
+  return test::make_elf(shape, test::one_function(shape));
 }
 
 TEST_P(EveryShape, GivesInlinedFramesInnermostFirst) {
-  const auto file = one_function(GetParam());
+  const auto file = file_of(GetParam());
   ASSERT_NE(file, nullptr);
   const auto found =
       look_up(*file, {0x1035, 0x1000, 0x1025, 0x1041, 0x10ff, 0x1100, 0xfff, 0x1035});
@@ -381,7 +334,7 @@ TEST(DwarfLookUp, SurvivesOriginsThatGoInACircle) {
 // Any cut of any section: no crash, and what is before the cut is still read.
 TEST(DwarfDamage, EveryCutOfEverySectionIsSurvived) {
   const Shape shape;
-  const auto whole = one_function(shape);
+  const auto whole = file_of(shape);
   const char* names[] = {".debug_info", ".debug_abbrev", ".debug_str", ".debug_line"};
   for (const char* cut : names) {
     const size_t size = whole->section(cut).size();
