@@ -18,7 +18,7 @@ struct ExplainLine {
 
 // Never empty: an address that is not mapped is explained as that. REQUIRES: `snapshot` and
 // `evidence` come from one analysis of `image`.
-std::vector<ExplainLine> explain(const Image& image, const Symbolizer& symbolizer,
+std::vector<ExplainLine> explain(const Image& image, Symbolizer* symbolizer,
                                  const Snapshot& snapshot, const Evidence& evidence,
                                  Address address);
 

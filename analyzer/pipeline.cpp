@@ -15,6 +15,10 @@
 namespace residue {
 namespace {
 
+// For how many frames of a thread local variables can be found: those of a runaway recursion cost
+// memory and say nothing.
+constexpr size_t kFramesWithRegisters = 1000;
+
 SnapshotInfo describe(const Image& image, const std::string& label) {
   SnapshotInfo info;
   info.label = label;
@@ -105,7 +109,8 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
 
   // What every thread was doing.
   stage("unwinding threads");
-  const std::vector<UnwoundStack> stacks = unwind_threads(image, symbolizer.files(), options.jobs);
+  std::vector<UnwoundStack> stacks =
+      unwind_threads(image, &symbolizer, {options.jobs, kFramesWithRegisters}, diagnostics);
   s.threads = thread_rows(image, stacks, diagnostics);
   FrameTable table = name_frames(image, stacks, &symbolizer);
   s.places = std::move(table.places);
@@ -119,8 +124,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   // Who points to whom; types on the way, because the chunk's first bytes are in the cache then.
   stage("reading references");
   TypeFinder types(image, &symbols);
-  ReferenceGraph graph =
-      build_references(heaps, &types, image.address_tag_mask, &heaps.chunks.type);
+  ReferenceGraph graph = build_references(image, heaps, &types, &heaps.chunks.type);
 
   // What is alive, and through whom.
   stage("marking what is reachable");
@@ -128,7 +132,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   Roots roots = find_roots(image, heaps.claimed, ended);
   ChunkTable chunks = std::move(heaps.chunks);
   EdgeFinder finder(chunks.map, &types, image.address_tag_mask);
-  OwnerTable owners(image, &symbols);
+  OwnerTable owners(image, stacks, &symbolizer);
   const std::vector<ChunkId> loader = find_loader_chunks(image, chunks.map, ended);
   ReachTrace trace;
   mark_reach({image, heaps, graph, roots, &finder, &owners, loader}, &chunks,
@@ -147,8 +151,10 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   s.usage = count_usage(s);
   s.account = account_bytes(image, s, heaps.claimed);
   if (options.evidence != nullptr) {
-    *options.evidence = {std::move(heaps), std::move(graph), std::move(roots), std::move(trace)};
+    *options.evidence = {std::move(heaps), std::move(graph), std::move(roots), std::move(trace),
+                         std::move(stacks)};
   }
+  diagnostics.append(symbolizer.diagnostics());
   s.diagnostics = std::move(diagnostics);
   return s;
 }

@@ -19,6 +19,7 @@ struct Evidence {
   ReferenceGraph graph;
   Roots roots;
   ReachTrace trace;
+  std::vector<UnwoundStack> stacks;  // one for each thread, with registers
 };
 
 struct PipelineOptions {

@@ -70,8 +70,8 @@ struct ReferenceGraph {
 };
 
 // One pass over all heaps in address order: fills chunks->type on the way, while the chunk is in
-// the processor's cache.
-ReferenceGraph build_references(const Heaps& heaps, TypeFinder* types, uint64_t tag_mask,
+// the processor's cache. Holes of the dump are not read.
+ReferenceGraph build_references(const Image& image, const Heaps& heaps, TypeFinder* types,
                                 std::vector<uint32_t>* type_column);
 
 }  // namespace residue

@@ -218,11 +218,14 @@ std::vector<Address> find_ended_threads(const Image& image,
     const uint64_t base = region.range.base.value();
     // Heaps hold no stacks of glibc's, and are too large to be read for nothing.
     for_each_unclaimed(claimed, base, base + region.bytes.size(),
-                       [&](uint64_t from, uint64_t until) {
-                         const uint64_t skip = (kDescriptorAlignment - from) % kDescriptorAlignment;
-                         for (uint64_t at = skip; at < until - from; at += kDescriptorAlignment) {
-                           look_at(region, from + at);
-                         }
+                       [&](uint64_t begin, uint64_t end) {
+                         const auto bytes = region.bytes.subspan(begin - base, end - begin);
+                         image.holes.for_each_data(bytes, [&](uint64_t from, uint64_t until) {
+                           from += (kDescriptorAlignment - begin - from) % kDescriptorAlignment;
+                           for (; from < until; from += kDescriptorAlignment) {
+                             look_at(region, begin + from);
+                           }
+                         });
                        });
   }
   return ended;

@@ -4,6 +4,8 @@
 #include "analyzer/stacks.h"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 #include <unordered_map>
 
 #include "formats/base/parallel.h"
@@ -82,14 +84,51 @@ class PlaceTable {
   std::unordered_map<std::string, uint32_t> trampolines_;
 };
 
+// Where `part` lies in `whole`, if it does.
+std::optional<size_t> offset_in(std::span<const std::byte> whole, std::span<const std::byte> part) {
+  const std::less<const std::byte*> before;
+  if (before(part.data(), whole.data()) ||
+      before(whole.data() + whole.size(), part.data() + part.size())) {
+    return std::nullopt;
+  }
+  return static_cast<size_t>(part.data() - whole.data());
+}
+
+// Where the kernel looks for more to map when a page is touched (fault_around_bytes), and so what
+// lies resident around a stack that was read.
+constexpr size_t kFaultAround = size_t{64} << 10;
+
+// Gives back the pages of a stack that has been walked: its few kilobytes hold 64 KB or more each,
+// and they are not needed for the other threads' stacks.
+void release_stack(const Image& image, const Thread& thread) {
+  const Region* region = image.find_region(Address(thread.sp));
+  if (region == nullptr || region->backing != Backing::kDump) return;
+  for (const MappedFile& file : image.files) {
+    // Only a mapped file's pages come back when they are touched again.
+    const auto offset = offset_in(file.bytes(), region->bytes);
+    if (!offset) continue;
+    const size_t first = *offset - std::min(*offset, kFaultAround);
+    const size_t last =
+        std::min(file.bytes().size(), *offset + region->bytes.size() + kFaultAround);
+    release_pages(file.bytes().subspan(first, last - first));
+    return;
+  }
+}
+
 }  // namespace
 
-std::vector<UnwoundStack> unwind_threads(const Image& image, const DebugFiles& files,
-                                         unsigned jobs) {
+std::vector<UnwoundStack> unwind_threads(const Image& image, Symbolizer* symbolizer,
+                                         const StackOptions& options, Diagnostics& diagnostics) {
   std::vector<UnwoundStack> stacks(image.threads.size());
-  const Unwinder unwinder(image, files);
-  parallel_for(stacks.size(), jobs,
-               [&](size_t i) { stacks[i] = unwinder.unwind(image.threads[i]); });
+  const Unwinder unwinder(image, symbolizer->files());
+  UnwindOptions unwind;
+  unwind.keep_registers = options.keep_registers;
+  parallel_for(stacks.size(), options.jobs, [&](size_t i) {
+    stacks[i] = unwinder.unwind(image.threads[i], unwind);
+    release_stack(image, image.threads[i]);
+  });
+  unwinder.report(diagnostics);
+  symbolizer->add_tail_calls(&stacks);
   return stacks;
 }
 

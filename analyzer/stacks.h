@@ -10,10 +10,15 @@
 
 namespace residue {
 
-// One for each of image.threads, in their order. Threads are unwound in parallel on up to `jobs`
-// workers (0: one for each processor).
-std::vector<UnwoundStack> unwind_threads(const Image& image, const DebugFiles& files,
-                                         unsigned jobs);
+struct StackOptions {
+  unsigned jobs = 0;          // worker threads, 0 for one per processor
+  size_t keep_registers = 0;  // see UnwindOptions
+};
+
+// One for each of image.threads, in their order; threads are unwound in parallel. Frames that tail
+// calls took away are put back in.
+std::vector<UnwoundStack> unwind_threads(const Image& image, Symbolizer* symbolizer,
+                                         const StackOptions& options, Diagnostics& diagnostics);
 
 // Frames and the places they share, as rows. Sorted by thread, then depth.
 struct FrameTable {

@@ -87,7 +87,8 @@ def compare(options, runner):
     print(f"printed: residue {threads} threads, {frames} frames ({physical} not inlined); "
           f"gdb {their_threads} threads, {their_frames} frames")
     made = read_truth(core).get("threads", threads)
-    if {threads, their_threads} != {made} or abs(frames - their_frames) > their_frames / 20:
+    # gdb has some frames more where tail calls have replaced them, and some less: it ends main's thread at main.
+    if {threads, their_threads} != {made} or abs(frames - their_frames) > 4 + their_frames / 20:
         sys.exit("measure_stacks.py: they did not do the same work, so the ratios mean nothing")
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Measures residue's symbolizer on random addresses of a program, beside the other tools that are installed.
 
-    measure_symbols.py --tool FILE --cost FILE [--runs N] [--seed N] [--counts "1 10 100 1000 10000"] [--slow N] PROGRAM
+    measure_symbols.py --tool FILE --cost FILE [--runs N] [--seed N] [--counts "1 10 100 1000 10000"] [--slow N]
+                       [--referee N] [--differences N] PROGRAM
 
 --tool is the program of symbolize_addresses.cpp. Addresses are uniform over .text, the same for the same seed; the
 first ones of a larger count are those of the smaller. addr2line, eu-addr2line and gdb get at most --slow addresses
@@ -129,8 +130,30 @@ def compare(options, addresses):
     print(f"\n{len(addresses)} addresses: residue {sum(map(len, ours))} frames, llvm-symbolizer {sum(map(len, theirs))}; "
           f"as many frames for {len(same_count)} addresses; of those {len(pairs)} frames the same function in {names}, "
           f"the same file and line in {lines}")
+    referee(options, [(address, a[0], b[0]) for address, a, b in zip(addresses, ours, theirs)
+                      if len(a) == len(b) and a[0][1:] != b[0][1:]])
     if options.differences:
         show_differences(addresses, ours, theirs, options.differences)
+
+
+def referee(options, differing):
+    """Asks gdb for the lines of some of the addresses where the innermost ones differ. Where several rows of a line table
+    have the same address, gdb takes the last one that begins a statement, llvm-symbolizer the last one."""
+    chosen = differing[:options.referee]
+    if not chosen or not shutil.which("gdb"):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        script = write_lines(folder, "gdb", [f"info line *{address:#x}" for address, _, _ in chosen])
+        output = subprocess.run(["gdb", "-nx", "-batch", "-x", script, options.program], check=False, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    places = [(os.path.basename(file), line) for line, file in re.findall(r'^Line (\d+) of "([^"]*)"', output, re.M)]
+    if len(places) != len(chosen):
+        print(f"gdb knew {len(places)} of {len(chosen)} lines that differ")
+        return
+    ours = sum(1 for place, (_, a, _) in zip(places, chosen) if place == a[1:])
+    theirs = sum(1 for place, (_, _, b) in zip(places, chosen) if place == b[1:])
+    print(f"innermost lines differ for {len(differing)} addresses; gdb, asked for {len(chosen)} of them, has residue's line "
+          f"for {ours} and llvm-symbolizer's for {theirs}")
 
 
 def show_differences(addresses, ours, theirs, limit):
@@ -155,6 +178,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--slow", type=int, default=100)
     parser.add_argument("--counts", default="1 10 100 1000 10000")
+    parser.add_argument("--referee", type=int, default=20, help="ask gdb for so many addresses where lines differ")
     parser.add_argument("--differences", type=int, default=0, help="show so many addresses where the answers differ")
     parser.add_argument("program")
     options = parser.parse_args()

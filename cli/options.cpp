@@ -93,6 +93,17 @@ const std::vector<Command>& commands() {
        0,
        {},
        "For this shell: source <(residue completion)"},
+      {"symbols",
+       "DUMP",
+       "which debug files were found, and what would bring the missing ones",
+       1,
+       1,
+       {},
+       "One row per module and file: the binary, its debug information, dwz's common file, split\n"
+       "DWARF, the symbol table. A file whose build-id or checksum differs is never used. "
+       "Searched\n"
+       "are --symbols, --exe, --sysroot, /usr/lib/debug and debuginfod's cache; with --debuginfod\n"
+       "also the servers of DEBUGINFOD_URLS."},
   };
   return kCommands;
 }

@@ -3,6 +3,7 @@
 #include "analyzer/stacks.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "cli/analysis.h"
@@ -55,29 +56,44 @@ class StackPrinter {
     }
   }
 
-  // One row a frame, in the order of the dump.
+  // One row a frame, in the order of the dump. Written as they come: a stack that has overflowed
+  // has half a million of them.
   void print_rows() {
-    TextTable rows({"tid", "thread", "crashed", "depth", "pc", "sp", "module", "function", "file",
-                    "line", "inlined", "trust", "offset"});
+    static const std::vector<std::string> kColumns = {
+        "tid",      "thread", "crashed", "depth",   "pc",    "sp",    "module",
+        "function", "file",   "line",    "inlined", "trust", "offset"};
+    Renderer renderer(streams_.out, options_.format);
+    renderer.begin(kColumns);
     const size_t limit = options_.limit <= 0 ? ~size_t{0} : static_cast<size_t>(options_.limit);
     for (const Stack& stack : stacks_) {
-      const Thread& thread = image_.threads[stack.thread];
       for (const FrameRow& f : stack.frames.first(std::min(limit, stack.frames.size()))) {
-        const PlaceRow& p = table_.places[f.place];
-        rows.add({int64_t{thread.tid}, text_or_null(thread.name), int64_t{thread.crashed},
-                  int64_t{f.depth}, as_cell(f.pc), as_cell(f.sp), text_or_null(p.module),
-                  text_or_null(p.function), text_or_null(p.file),
-                  p.line == 0 ? TextTable::Value() : TextTable::Value(int64_t{p.line}),
-                  int64_t{p.inlined}, std::string(f.trust),
-                  p.offset ? TextTable::Value(as_cell(*p.offset)) : TextTable::Value()});
+        if (!print_row(renderer, image_.threads[stack.thread], f)) return;
       }
     }
-    Renderer renderer(streams_.out, options_.format);
-    rows.print(renderer);
+    renderer.end();
   }
 
-  static TextTable::Value text_or_null(const std::string& text) {
-    return text.empty() ? TextTable::Value() : TextTable::Value(text);
+  // False if no more rows are wanted.
+  bool print_row(Renderer& renderer, const Thread& thread, const FrameRow& f) const {
+    const PlaceRow& p = table_.places[f.place];
+    const std::array<Cell, 13> cells = {int64_t{thread.tid},
+                                        text_or_null(thread.name),
+                                        int64_t{thread.crashed},
+                                        int64_t{f.depth},
+                                        as_cell(f.pc),
+                                        as_cell(f.sp),
+                                        text_or_null(p.module),
+                                        text_or_null(p.function),
+                                        text_or_null(p.file),
+                                        p.line == 0 ? Cell() : Cell(int64_t{p.line}),
+                                        int64_t{p.inlined},
+                                        std::string_view(f.trust),
+                                        p.offset ? Cell(as_cell(*p.offset)) : Cell()};
+    return renderer.row(cells);
+  }
+
+  static Cell text_or_null(const std::string& text) {
+    return text.empty() ? Cell() : Cell(std::string_view(text));
   }
 
   // For people: the crashed thread first; threads with equal stacks share one print.
@@ -181,7 +197,7 @@ Result<int> run_stacks(const Options& options, Streams streams) {
   RESIDUE_ASSIGN(const Image image, open_image(path, options, &*progress, &diagnostics));
   progress->stage("unwinding threads");
   Symbolizer symbolizer(image, options.search, options.jobs);
-  const auto stacks = unwind_threads(image, symbolizer.files(), options.jobs);
+  const auto stacks = unwind_threads(image, &symbolizer, {options.jobs, 0}, diagnostics);
   progress->stage("naming frames");
   const FrameTable table = name_frames(image, stacks, &symbolizer);
   progress.reset();

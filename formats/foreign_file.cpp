@@ -17,7 +17,7 @@ using namespace std::string_view_literals;
 // By file(1)'s database (5.44), FreeBSD's sys/*/minidump.h, the kernel's and makedumpfile's
 // documentation of their dumps, and Microsoft's headers.
 constexpr Magic kMagics[] = {
-    {0, "minidump FreeBSD"sv, "is a minidump of a FreeBSD kernel, not of a process"},
+    {0, "minidump FreeBSD"sv, "is a FreeBSD kernel minidump, not a dump of a process"},
     {0, "KDUMP   "sv, "is a kdump-compressed dump of a Linux kernel, not of a process"},
     {0, "makedumpfile\0"sv, "is a flattened dump of a Linux kernel, not of a process"},
     {0, "PAGEDU64"sv, "is a dump of a Windows kernel, not of a process"},

@@ -16,6 +16,17 @@ namespace residue {
 namespace {
 
 constexpr const char* kVdso = "[vdso]";
+// A program has a .dwo file for every source file: of those that are missing the first few are
+// named.
+constexpr size_t kMaxMissingUnits = 10;
+
+// The path that the file had before it was removed or replaced.
+std::string plain_path(const Module& module) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  std::string path = module.path;
+  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
+  return path;
+}
 
 bool has_debug_info(const SymbolFile& file) { return file.has(".debug_info"); }
 
@@ -48,6 +59,14 @@ class DebugFiles::Impl {
     std::vector<SymbolFinding> all = state.findings;
     const std::lock_guard lock(split_mutex_);
     all.insert(all.end(), state.split_findings.begin(), state.split_findings.end());
+    if (!state.first_split.empty()) {
+      all.push_back({"dwo", "found", state.first_split,
+                     std::to_string(state.split_found) + " files of this kind", ""});
+    }
+    if (state.split_missing > kMaxMissingUnits) {
+      all.push_back({"dwo", "missing", "",
+                     std::to_string(state.split_missing - kMaxMissingUnits) + " more", ""});
+    }
     return all;
   }
 
@@ -64,6 +83,9 @@ class DebugFiles::Impl {
     const SymbolFile* package = nullptr;
     std::map<std::string, const SymbolFile*> split;  // by directory and name; null: missing
     std::vector<SymbolFinding> split_findings;
+    std::string first_split;
+    size_t split_found = 0;
+    size_t split_missing = 0;
   };
   struct Opened {
     std::unique_ptr<SymbolFile> file;
@@ -177,13 +199,13 @@ void DebugFiles::Impl::use_module_file(const Module& module, State* state) {
 void DebugFiles::Impl::find_unconfirmed(const Module& module, State* state) {
   FileSearch named = search_;
   named.debuginfod_cache.clear();
-  const auto candidates = named.module_candidates(module.path, "", module.is_executable);
-  const std::string recorded = search_.sysroot + module.path;
+  auto candidates = named.module_candidates(module.path, "", module.is_executable);
+  // The last one is where the process had it: what lies there may be anything by now.
+  const bool is_exe = module.is_executable && !search_.executable.empty();
+  if (!is_exe && !module.path.empty()) candidates.pop_back();
   for (const std::string& path : candidates) {
-    // What merely lies where the process had it may be anything by now.
-    const bool is_given = path == search_.executable || path != recorded;
     const Opened& opened = open(path);
-    if (opened.file == nullptr || !is_given) continue;
+    if (opened.file == nullptr) continue;
     // A file that was named for it and has an id cannot be compared by it, but by its headers.
     if (auto reason = differs_by_headers(*opened.file, image_, module, /*is_debug=*/false)) {
       state->findings.push_back({"binary", "mismatch", path, std::move(*reason), ""});
@@ -202,7 +224,7 @@ void DebugFiles::Impl::find_unconfirmed(const Module& module, State* state) {
 
 void DebugFiles::Impl::report_other_binaries(const Module& module, State* state) {
   for (const std::string& path :
-       search_.module_candidates(module.path, module.build_id, module.is_executable)) {
+       search_.module_candidates(plain_path(module), module.build_id, module.is_executable)) {
     const Opened& opened = open(path);
     if (opened.file == nullptr) {
       if (opened.code != ErrorCode::kIo && opened.file == nullptr) {
@@ -252,16 +274,17 @@ void DebugFiles::Impl::find_debug(const Module& module, State* state) {
   const std::string id = !module.build_id.empty() ? module.build_id
                          : binary != nullptr      ? binary->build_id()
                                                   : std::string();
+  const std::string recorded = plain_path(module);
   const auto link = binary == nullptr ? std::nullopt : read_debug_link(*binary);
   for (const Candidate& c : candidates_by_build_id(search_, id)) {
     if (try_debug(module, c, std::nullopt, state)) return;
   }
   if (link) {
-    for (const Candidate& c : candidates_by_link(search_, file, module.path, link->name)) {
+    for (const Candidate& c : candidates_by_link(search_, file, recorded, link->name)) {
       if (try_debug(module, c, link, state)) return;
     }
   }
-  for (const Candidate& c : candidates_by_name(search_, file, module.path)) {
+  for (const Candidate& c : candidates_by_name(search_, file, recorded)) {
     if (try_debug(module, c, std::nullopt, state)) return;
   }
   if (search_.debuginfod && !id.empty()) {
@@ -373,11 +396,18 @@ void DebugFiles::Impl::find_symtab(State* state) {
   }
   if (files.symtab != nullptr) {
     if (files.symtab != files.debug) {
-      state->findings.push_back({"symtab", "found", files.symtab->path(), "", ""});
+      state->findings.push_back({"symtab", "found", files.symtab->path(),
+                                 files.symtab == files.dump_pages ? "in the dump's own pages" : "",
+                                 ""});
     }
     return;
   }
-  if (files.binary == nullptr || !files.binary->has(".gnu_debugdata")) return;
+  if (files.binary == nullptr) return;
+  if (!files.binary->has(".gnu_debugdata")) {
+    state->findings.push_back(
+        {"symtab", "missing", files.binary->path(), "stripped: exported names only", ""});
+    return;
+  }
   const std::string path = files.binary->path() + "(.gnu_debugdata)";
   const auto unpack = [&]() -> Result<std::unique_ptr<SymbolFile>> {
     RESIDUE_ASSIGN(UnpackedBytes bytes, unpack_xz(files.binary->section(".gnu_debugdata")));
@@ -400,7 +430,7 @@ const SymbolFile* DebugFiles::Impl::find_package(const Module& module, State* st
     return file == nullptr ? std::string() : file->path();
   };
   for (const std::string& candidate :
-       package_candidates(search_, path(files.binary), path(files.debug), module.path)) {
+       package_candidates(search_, path(files.binary), path(files.debug), plain_path(module))) {
     const Opened& opened = open(candidate);
     if (opened.file == nullptr) continue;
     if (!opened.file->has(".debug_cu_index") && !opened.file->has(".debug_tu_index")) {
@@ -433,9 +463,10 @@ const SymbolFile* DebugFiles::Impl::split_unit(ModuleId id, const std::string& c
       continue;
     }
     it->second = opened.file.get();
-    state.split_findings.push_back({"dwo", "found", path, "", ""});
+    if (state.split_found++ == 0) state.first_split = path;
     return it->second;
   }
+  if (++state.split_missing > kMaxMissingUnits) return nullptr;
   const bool is_absolute = name.starts_with('/') || compilation_dir.empty();
   state.split_findings.push_back({"dwo", "missing",
                                   is_absolute ? name : compilation_dir + "/" + name,

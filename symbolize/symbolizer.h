@@ -17,7 +17,9 @@
 #include "formats/file_search.h"
 #include "formats/image.h"
 #include "symbolize/debug_files.h"
+#include "symbolize/dwarf/variables.h"
 #include "symbolize/symbol_table.h"
+#include "symbolize/unwind/unwinder.h"
 
 namespace residue {
 
@@ -34,6 +36,17 @@ struct CodePlace {
   std::optional<uint64_t> offset;  // from the function's start
 };
 
+// A variable that is not on a stack.
+struct DataPlace {
+  ModuleId module = kNone<ModuleId>;
+  std::string name;  // readable: "ns::table"
+  std::string type;  // empty if only the symbol table knows it
+  std::string file;  // of the declaration
+  uint32_t line = 0;
+  Address address;    // where it begins
+  uint64_t size = 0;  // bytes; 0 if unknown
+};
+
 class Symbolizer {
  public:
   // `jobs`: how many threads a batch may use, 0 for one per processor. REQUIRES: `image` outlives
@@ -47,6 +60,17 @@ class Symbolizer {
   // inlined functions innermost first, then the function itself. Never empty for an address inside
   // a module: then at least the module is known.
   std::vector<std::vector<CodePlace>> places(std::span<const uint64_t> addresses);
+
+  // Puts the frames that tail calls took off the stacks back in, where call sites leave no doubt
+  // (trust kCallSite; as gdb does).
+  void add_tail_calls(std::vector<UnwoundStack>* stacks);
+
+  // The global or static variable that holds `a`.
+  std::optional<DataPlace> data(Address a);
+  // The thread-local variable that holds `a` in the block of the thread with this index.
+  std::optional<DataPlace> thread_local_data(size_t thread, Address a);
+  // The variables of a module; null if it has no debug information.
+  Variables* variables(ModuleId module);
 
   const DebugFiles& files() const;
   const SymbolTable& symbols() const;

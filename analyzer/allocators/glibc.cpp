@@ -248,8 +248,7 @@ class GlibcWalk {
     walked.run.gap = static_cast<uint32_t>(span - usable);
     walked.run.heap = heap;
     walked.run.bytes = image_.view(chunk.user, chunk.usable);
-    walked.starts.assign((span / kAlignment + 63) / 64, 0);
-    walked.starts[0] = 1;
+    walked.starts = {1};
     walked.states.push_back(ChunkState::kUsed);
     parts_->runs.push_back(std::move(walked));
   }

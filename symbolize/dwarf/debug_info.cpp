@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "symbolize/debug_files.h"
+#include "symbolize/dwarf/call_sites.h"
 #include "symbolize/dwarf/functions.h"
 #include "symbolize/dwarf/line_table.h"
 #include "symbolize/dwarf/module_dwarf.h"
@@ -29,11 +30,12 @@ class DebugInfo::Impl {
     dwarf_ = std::make_unique<ModuleDwarf>(*debug, alternate, std::move(find_split));
     map_ = std::make_unique<UnitMap>(dwarf_->main());
     names_ = std::make_unique<Names>(*dwarf_);
+    calls_ = std::make_unique<CallSites>(*dwarf_, *map_);
   }
 
   std::vector<SourceFrames> look_up(std::span<const uint64_t> addresses);
+  CallSites* calls() { return calls_.get(); }
   const Diagnostics& diagnostics() const { return dwarf_ ? dwarf_->diagnostics() : none_; }
-  ModuleDwarf* dwarf() { return dwarf_.get(); }
 
  private:
   void look_up_unit(const UnitHeader& header, std::span<const uint64_t> addresses,
@@ -46,6 +48,7 @@ class DebugInfo::Impl {
   std::unique_ptr<ModuleDwarf> dwarf_;
   std::unique_ptr<UnitMap> map_;
   std::unique_ptr<Names> names_;
+  std::unique_ptr<CallSites> calls_;
   std::map<EntryKey, std::string> function_names_;  // by what is named: abstract origins
   Diagnostics none_;
 };
@@ -184,6 +187,13 @@ DebugInfo::~DebugInfo() = default;
 
 std::vector<SourceFrames> DebugInfo::look_up(std::span<const uint64_t> addresses) {
   return impl_->look_up(addresses);
+}
+
+std::vector<std::vector<uint64_t>> DebugInfo::tail_calls(std::span<const CallPair> pairs,
+                                                         const SymbolFinder& find_symbol) {
+  CallSites* calls = impl_->calls();
+  if (calls == nullptr) return std::vector<std::vector<uint64_t>>(pairs.size());
+  return calls->tail_calls(pairs, find_symbol);
 }
 
 const Diagnostics& DebugInfo::diagnostics() const { return impl_->diagnostics(); }

@@ -39,6 +39,16 @@ struct SourceFrame {
 // Innermost first: zero or more inlined frames, then the function itself. Empty: not in any unit.
 using SourceFrames = std::vector<SourceFrame>;
 
+// A frame and its caller's, for DebugInfo::tail_calls().
+struct CallPair {
+  uint64_t return_pc = 0;  // where the caller goes on
+  uint64_t callee_pc = 0;  // any place in the frame's function; its entry if that has no DWARF
+};
+
+// The link-time address of a function by its (mangled) name; nullopt if the module does not define
+// it.
+using SymbolFinder = std::function<std::optional<uint64_t>(const std::string&)>;
+
 class DebugInfo {
  public:
   // Finds the file of a split unit by compilation directory, name of the .dwo, and DWO id; null if
@@ -58,6 +68,12 @@ class DebugInfo {
   // One result for each of `addresses`, in their order. One pass over the units that hold them,
   // however many there are.
   std::vector<SourceFrames> look_up(std::span<const uint64_t> addresses);
+
+  // The frames that tail calls took off the stack between the frames of each pair, innermost first:
+  // their return addresses (look up one less). Empty where nothing was, or where that is not
+  // certain. See call_sites.h. Ask for all pairs of a module at once.
+  std::vector<std::vector<uint64_t>> tail_calls(std::span<const CallPair> pairs,
+                                                const SymbolFinder& find_symbol);
 
   // What was damaged or missing on the way.
   const Diagnostics& diagnostics() const;

@@ -123,6 +123,7 @@ enum Attribute : uint16_t {
   kAtReference = 0x77,
   kAtRvalueReference = 0x78,
   kAtCallAllCalls = 0x7a,
+  kAtCallAllTailCalls = 0x7c,
   kAtCallReturnPc = 0x7d,
   kAtCallValue = 0x7e,
   kAtCallOrigin = 0x7f,

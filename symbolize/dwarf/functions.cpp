@@ -109,6 +109,9 @@ class Finder {
   // False if none of the addresses of the enclosing function lies in it.
   bool add_inlined(const Entry& entry, const std::vector<uint64_t>& path) {
     FunctionLink link{entry, static_cast<unsigned>(path.size() - 1), 0, 0, 0};
+    // Who called it is not known in strict DWARF 2. A function without its caller confuses more
+    // than it says; gdb takes it for a block, too.
+    if (!read_call(link)) return true;
     bool found = false;
     for_each_held(entry, [&](size_t i, uint64_t) {
       FunctionChain& chain = chains_[i];
@@ -118,20 +121,28 @@ class Finder {
                             chain.back().depth + 1 < path.size() &&
                             path[chain.back().depth] == chain.back().entry.offset;
       if (!encloses) return;
-      if (!found) read_call(link);
       found = true;
       chain.push_back(link);
     });
     return found;
   }
 
-  void read_call(FunctionLink& link) const {
+  bool read_call(FunctionLink& link) const {
+    bool has_file = false;
+    bool has_line = false;
     unit_.for_each_attribute(link.entry, [&](uint16_t attribute, const Value& value) {
-      if (attribute == kAtCallFile) link.call_file = value.number;
-      if (attribute == kAtCallLine) link.call_line = static_cast<uint32_t>(value.number);
-      if (attribute == kAtCallColumn) link.call_column = static_cast<uint32_t>(value.number);
+      if (attribute == kAtCallFile) {
+        link.call_file = value.number;
+        has_file = true;
+      } else if (attribute == kAtCallLine) {
+        link.call_line = static_cast<uint32_t>(value.number);
+        has_line = true;
+      } else if (attribute == kAtCallColumn) {
+        link.call_column = static_cast<uint32_t>(value.number);
+      }
       return true;
     });
+    return has_file && has_line;
   }
 
   const Unit& unit_;

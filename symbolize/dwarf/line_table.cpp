@@ -23,9 +23,8 @@ std::string joined(std::string_view directory, std::string_view name) {
 
 std::optional<LineTable> LineTable::of(const Unit& unit, std::string* damage) {
   if (!unit.root().line_table) return std::nullopt;
-  const DwarfFile& holder = unit.skeleton() != nullptr ? unit.skeleton()->file() : unit.file();
-  LineTable table(unit);
-  table.section_ = holder.section(Section::kLine);
+  LineTable table(unit.skeleton() != nullptr ? *unit.skeleton() : unit);
+  table.section_ = table.unit_->file().section(Section::kLine);
   Cursor cursor(table.section_, *unit.root().line_table, unit.format().order);
   std::string problem = table.read_header(cursor);
   const bool usable = problem.empty();

@@ -118,6 +118,8 @@ void Unit::attach(const Unit& skeleton) {
   root_.addr_base = other.addr_base;
   root_.low_pc = other.low_pc;
   root_.ranges_base = other.ranges_base;
+  // The rows, and the files that calls and declarations name, are those of the main file.
+  root_.line_table = other.line_table;
   if (root_.compilation_dir.empty()) root_.compilation_dir = other.compilation_dir;
 }
 

@@ -72,7 +72,7 @@ class Unit {
   EntryKey key(const Entry& entry) const { return {&file_, header_.in_types, entry.offset}; }
   bool is_cpp() const;
 
-  // Split DWARF: takes addresses, ranges and the directory from the unit in the main file.
+  // Split DWARF: takes addresses, ranges, lines and the directory from the unit in the main file.
   // REQUIRES: `skeleton` lives as long as this.
   void attach(const Unit& skeleton);
   const Unit* skeleton() const { return skeleton_; }

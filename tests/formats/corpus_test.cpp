@@ -165,32 +165,59 @@ uint64_t value_of(const Thread& thread, std::string_view name) {
 
 struct KnownRegister {
   const char* file;
+  size_t thread;
   const char* name;
   uint64_t value;
   int16_t dwarf;
 };
 
-// Values that eu-readelf -n (elfutils 0.188) prints of the Linux cores. The FreeBSD and NetBSD ones
-// are the constants that the programs under lldb/test/Shell/Register/Core load before they crash,
-// as gdb-multiarch 13.1 shows them.
+// Linux: what eu-readelf -n (elfutils 0.188) prints. NetBSD, and FreeBSD's core of the same program
+// for 32 bits: what lldb/test/Shell/Register/Core/x86-64-netbsd-multithread.test wants. FreeBSD's
+// other core is of the program of x86-64-linux.core, which loads these constants and crashes.
 TEST_F(Corpus, RegistersAreThoseOfTheNotes) {
   constexpr KnownRegister kKnown[] = {
-      {"linux-aarch64", "pc", 0x400124, 32},           {"linux-aarch64", "x1", 47, 1},
-      {"linux-aarch64", "x29", 281474479817024, 29},   {"linux-aarch64", "x30", 4194648, 30},
-      {"linux-aarch64", "sp", 0xffffe2620120, 31},     {"linux-s390x", "pswa", 0x80000130, 65},
-      {"linux-s390x", "pswm", 0x0705000180000000, 64}, {"linux-s390x", "r3", 2147483920, 3},
-      {"linux-s390x", "r15", 4398046507712, 15},       {"linux-s390x", "acr1", 0xfdff8700, 49},
-      {"linux-s390x", "orig_r2", 2148561264, -1},      {"x86-32-linux", "ebx", 606282273, 3},
-      {"x86-32-linux", "ecx", 623125282, 1},           {"x86-32-linux", "edi", 707340327, 7},
-      {"x86-32-linux", "eax", 589439264, 0},           {"x86-32-linux", "eip", 0x080492ab, 8},
-      {"x86-32-linux", "eflags", 0x10283, 9},          {"x86-32-linux", "gs", 0x63, 45},
-      {"x86-32-linux", "esp", 0x27262524, 4},
+      {"linux-aarch64", 0, "pc", 0x400124, 32},
+      {"linux-aarch64", 0, "x1", 47, 1},
+      {"linux-aarch64", 0, "x29", 281474479817024, 29},
+      {"linux-aarch64", 0, "x30", 4194648, 30},
+      {"linux-aarch64", 0, "sp", 0xffffe2620120, 31},
+      {"linux-s390x", 0, "pswa", 0x80000130, 65},
+      {"linux-s390x", 0, "pswm", 0x0705000180000000, 64},
+      {"linux-s390x", 0, "r3", 2147483920, 3},
+      {"linux-s390x", 0, "r15", 4398046507712, 15},
+      {"linux-s390x", 0, "acr1", 0xfdff8700, 49},
+      {"linux-s390x", 0, "orig_r2", 2148561264, -1},
+      {"x86-32-linux", 0, "ebx", 606282273, 3},
+      {"x86-32-linux", 0, "ecx", 623125282, 1},
+      {"x86-32-linux", 0, "edi", 707340327, 7},
+      {"x86-32-linux", 0, "eax", 589439264, 0},
+      {"x86-32-linux", 0, "eip", 0x080492ab, 8},
+      {"x86-32-linux", 0, "eflags", 0x10283, 9},
+      {"x86-32-linux", 0, "gs", 0x63, 45},
+      {"x86-32-linux", 0, "esp", 0x27262524, 4},
+      {"x86-64-netbsd-multithread", 0, "rip", 0x400f82, 16},
+      {"x86-64-netbsd-multithread", 0, "rcx", 0x04040404, 2},
+      {"x86-64-netbsd-multithread", 0, "rdi", 0x01010101, 5},
+      {"x86-64-netbsd-multithread", 1, "rip", 0x400f88, 16},
+      {"x86-64-netbsd-multithread", 1, "rdx", 0x23232323, 1},
+      {"x86-64-netbsd-multithread", 2, "rsi", 0x12121212, 4},
+      {"x86-64-netbsd-multithread", 3, "rip", 0x791280ca1faa, 16},
+      {"x86-32-freebsd-multithread", 0, "edi", 0x01010101, 7},
+      {"x86-32-freebsd-multithread", 0, "ecx", 0x04040404, 1},
+      {"x86-32-freebsd-multithread", 2, "esi", 0x12121212, 6},
+      {"x86-32-freebsd-multithread", 3, "edx", 0x23232323, 2},
+      {"x86-64-freebsd", 0, "rax", 0x2726252423222120, 0},
+      {"x86-64-freebsd", 0, "rbx", 0x2827262524232221, 3},
+      {"x86-64-freebsd", 0, "rsi", 0x2d2c2b2a29282726, 4},
+      {"x86-64-freebsd", 0, "rsp", 0x2b2a292827262524, 7},
+      {"x86-64-freebsd", 0, "r8", 0x2f2e2d2c2b2a2928, 8},
+      {"x86-64-freebsd", 0, "r15", 0x363534333231302f, 15},
   };
   for (const KnownRegister& known : kKnown) {
     SCOPED_TRACE(std::string(known.file) + " " + known.name);
     const auto opened = open(corpus_ / "lldb" / (std::string(known.file) + ".core"));
     ASSERT_TRUE(opened.image);
-    const Thread& thread = opened.image->threads.at(0);
+    const Thread& thread = opened.image->threads.at(known.thread);
     EXPECT_EQ(value_of(thread, known.name), known.value);
     for (const Register& r : thread.registers) {
       if (r.name == std::string_view(known.name)) {

@@ -111,6 +111,16 @@ TEST(FreeBsdCore, SaysWhyFromTheThreadsOwnRecord) {
   EXPECT_EQ(image.threads.at(0).reason, "SIGSEGV");
 }
 
+// The record of 32-bit FreeBSD: siginfo 4 bytes nearer, an address of 4 bytes.
+TEST(FreeBsdCore, SaysWhyOn32BitsToo) {
+  AbiCore core(kI386);
+  core.note("FreeBSD", kPrstatus, freebsd_prstatus(kI386, 5, 10, counted_words(kI386, 19, 0)));
+  core.note("FreeBSD", kLwpinfo, freebsd_lwpinfo(kI386, 0x20, 10, 3, 0xdead000));
+  const Image image = image_of(core.load(0, 6, {}, 4096).build());
+  EXPECT_EQ(image.threads.at(0).reason, "SIGBUS / BUS_OBJERR");
+  EXPECT_EQ(image.threads[0].fault_address, Address(0xdead000));
+}
+
 TEST(FreeBsdCore, KnowsItsMappedFiles) {
   AbiBytes maps(kAmd64);
   maps.u32(1160);

@@ -219,6 +219,19 @@ TEST(ElfMachines, FindTheTlsOf32BitX86InItsDescriptors) {
   EXPECT_EQ(image.threads.at(0).thread_pointer, 0xf7d0d000U);
 }
 
+// binutils writes and wants 0x1d8 bytes (elfnn-loongarch.c), the kernel's struct has 0x1e0.
+TEST(ElfMachines, LoongArchRecordsOfGdbLackTheirLastWord) {
+  const LinuxAbi& abi = abi_named("loongarch64");
+  auto record = linux_prstatus(abi, 7, 0, kFirst);
+  record.resize(0x1d8);
+  const auto opened =
+      open_bytes(AbiCore(abi.abi).note("CORE", kPrstatus, record).load(0, 6, {}, 4096).build());
+  ASSERT_TRUE(opened.image);
+  ASSERT_EQ(opened.image->threads.size(), 1U);
+  EXPECT_EQ(opened.image->threads[0].pc, kFirst + abi.pc_slot);
+  EXPECT_TRUE(opened.diagnostics.items().empty()) << testing::to_text(opened.diagnostics);
+}
+
 class ElfAArch64 : public ::testing::Test {
  protected:
   AbiCore core() const {

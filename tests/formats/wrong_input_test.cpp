@@ -104,7 +104,7 @@ TEST(WrongInput, OtherWidthsAndOrdersAreNamed) {
 
 TEST(WrongInput, KernelMinidumpsOfFreeBsdAreNamed) {
   expect_refusal(open_bytes(ByteWriter().text("minidump FreeBSD/amd64").zeros(4096).data()),
-                 ErrorCode::kUnsupported, {"freebsd kernel minidump"});
+                 ErrorCode::kUnsupported, {"freebsd kernel"});
 }
 
 TEST(WrongInput, MessagesShowNoControlCharacters) {
