@@ -74,6 +74,30 @@ inline constexpr uint8_t kS390Order[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1
 inline constexpr uint8_t kS390Code[] = {0x0a, 119};
 inline constexpr uint8_t kS390RtCode[] = {0x0a, 173};
 
+// li v0, N; syscall, in either byte order. Frames begin with 24 bytes of arguments; rt: siginfo
+// (128), ucontext with sc_regs (n64, n32) or regmask, status, pc, regs (o32, 64-bit fields).
+inline constexpr uint8_t kMipsOrder[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
+                                         11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+                                         22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
+inline constexpr uint8_t kMipsN64Big[] = {0x24, 0x02, 0x14, 0x5b, 0, 0, 0, 0x0c};
+inline constexpr uint8_t kMipsN64Little[] = {0x5b, 0x14, 0x02, 0x24, 0x0c, 0, 0, 0};
+inline constexpr uint8_t kMipsN32Big[] = {0x24, 0x02, 0x18, 0x43, 0, 0, 0, 0x0c};
+inline constexpr uint8_t kMipsN32Little[] = {0x43, 0x18, 0x02, 0x24, 0x0c, 0, 0, 0};
+inline constexpr uint8_t kMipsRtBig[] = {0x24, 0x02, 0x10, 0x61, 0, 0, 0, 0x0c};
+inline constexpr uint8_t kMipsRtLittle[] = {0x61, 0x10, 0x02, 0x24, 0x0c, 0, 0, 0};
+inline constexpr uint8_t kMipsBig[] = {0x24, 0x02, 0x10, 0x17, 0, 0, 0, 0x0c};
+inline constexpr uint8_t kMipsLittle[] = {0x17, 0x10, 0x02, 0x24, 0x0c, 0, 0, 0};
+
+// addi r1, r1, 128; li r0, 172; sc. Behind those 128 bytes the ucontext: gp_regs at 232, r0-r31,
+// nip, msr, orig_r3, ctr, link.
+inline constexpr uint8_t kPpc64Order[] = {
+    0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13,       14,       15,       16, 17, 18,
+    19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, kSkipped, kSkipped, kSkipped, 66, 65};
+inline constexpr uint8_t kPpc64Big[] = {0x38, 0x21, 0x00, 0x80, 0x38, 0x00,
+                                        0x00, 0xac, 0x44, 0x00, 0x00, 0x02};
+inline constexpr uint8_t kPpc64Little[] = {0x80, 0x00, 0x21, 0x38, 0xac, 0x00,
+                                           0x00, 0x38, 0x02, 0x00, 0x00, 0x44};
+
 inline constexpr unsigned kSiginfo = 128;
 
 inline constexpr SignalLayout kLayouts[] = {
@@ -97,6 +121,16 @@ inline constexpr SignalLayout kLayouts[] = {
      kRiscvOrder},
     {Architecture::kS390x, kS390Code, kNoPointer, 184, 8, 192, kS390Order},
     {Architecture::kS390x, kS390RtCode, kNoPointer, 344, 8, 352, kS390Order},
+    {Architecture::kMips64, kMipsN64Big, kNoPointer, 768, 8, 192, kMipsOrder},
+    {Architecture::kMips64, kMipsN64Little, kNoPointer, 768, 8, 192, kMipsOrder},
+    {Architecture::kMips64, kMipsN32Big, kNoPointer, 752, 8, 176, kMipsOrder},
+    {Architecture::kMips64, kMipsN32Little, kNoPointer, 752, 8, 176, kMipsOrder},
+    {Architecture::kMips, kMipsRtBig, kNoPointer, 184, 8, 192, kMipsOrder},
+    {Architecture::kMips, kMipsRtLittle, kNoPointer, 184, 8, 192, kMipsOrder},
+    {Architecture::kMips, kMipsBig, kNoPointer, 32, 8, 40, kMipsOrder},
+    {Architecture::kMips, kMipsLittle, kNoPointer, 32, 8, 40, kMipsOrder},
+    {Architecture::kPpc64, kPpc64Big, kNoPointer, 616, 8, 360, kPpc64Order},
+    {Architecture::kPpc64Le, kPpc64Little, kNoPointer, 616, 8, 360, kPpc64Order},
 };
 
 }  // namespace signal_layout

@@ -337,7 +337,28 @@ INSTANTIATE_TEST_SUITE_P(
         // ucontext: uc_mcontext at 20, three words, r0-r15.
         SignalCase{Architecture::kArm, 4, {0x77, 0x70, 0xa0, 0xe3, 0, 0, 0, 0xef}, 92, 84, "arm"},
         SignalCase{
-            Architecture::kArm, 4, {0xad, 0x70, 0xa0, 0xe3, 0, 0, 0, 0xef}, 220, 212, "arm_rt"}),
+            Architecture::kArm, 4, {0xad, 0x70, 0xa0, 0xe3, 0, 0, 0, 0xef}, 220, 212, "arm_rt"},
+        // li v0,5211; syscall. 24 bytes, siginfo, ucontext: sc_regs at 40, sc_pc behind 72 fields.
+        SignalCase{Architecture::kMips64,
+                   8,
+                   {0x5b, 0x14, 0x02, 0x24, 0x0c, 0, 0, 0},
+                   768,
+                   192 + 29 * 8,
+                   "mips64_n64"},
+        // li v0,4193: sc_pc at 8 of the context, which is at 24 of the ucontext.
+        SignalCase{Architecture::kMips,
+                   4,
+                   {0x61, 0x10, 0x02, 0x24, 0x0c, 0, 0, 0},
+                   184,
+                   192 + 29 * 8,
+                   "mips_o32"},
+        // 128 bytes, ucontext: uc_mcontext at 168, gp_regs at 64 of it; nip is the 32nd.
+        SignalCase{Architecture::kPpc64Le,
+                   8,
+                   {0x80, 0, 0x21, 0x38, 0xac, 0, 0, 0x38, 0x02, 0, 0, 0x44},
+                   360 + 32 * 8,
+                   360 + 8,
+                   "ppc64le"}),
     [](const ::testing::TestParamInfo<SignalCase>& c) { return std::string(c.param.name); });
 
 TEST(SignalFrame, FollowsThePointerOfI386RtFrames) {
