@@ -89,7 +89,7 @@ struct PlaceRow {
   std::string file;
   uint32_t line = 0;  // 0 if unknown
   bool inlined = false;
-  std::optional<uint64_t> offset;  // bytes from the function's start
+  std::optional<uint64_t> offset;  // bytes from the function's start to the byte looked up
 };
 
 // One frame of one thread. Frames inlined into a physical one come before it, with its pc and sp.
@@ -97,6 +97,8 @@ struct FrameRow {
   uint32_t thread = 0;  // index into Snapshot::threads
   uint32_t depth = 0;   // 0 is the innermost
   uint32_t place = 0;   // index into Snapshot::places
+  // `pc` is the instruction after a call: the place is that of the byte before it, in the call.
+  bool after_call = false;
   uint64_t pc = 0;
   uint64_t sp = 0;
   const char* trust = "";  // static storage: 'context', 'cfi', 'call_site', 'frame_pointer', 'scan'

@@ -63,6 +63,19 @@ class PlaceTable {
     return it->second;
   }
 
+  // `place` as a frame of its own, whether or not it was inlined. A frame that a tail call replaced
+  // is one frame, as in gdb: the innermost function at the jump.
+  uint32_t whole(uint32_t place) {
+    if (!rows_[place].inlined) return place;
+    const auto [it, is_new] = whole_.try_emplace(place, static_cast<uint32_t>(rows_.size()));
+    if (is_new) {
+      PlaceRow row = rows_[place];
+      row.inlined = false;
+      rows_.push_back(std::move(row));
+    }
+    return it->second;
+  }
+
   std::vector<PlaceRow> take() { return std::move(rows_); }
 
  private:
@@ -82,6 +95,7 @@ class PlaceTable {
   std::vector<PlaceRow> rows_;
   std::unordered_map<uint64_t, Span> spans_;
   std::unordered_map<std::string, uint32_t> trampolines_;
+  std::unordered_map<uint32_t, uint32_t> whole_;
 };
 
 // Where `part` lies in `whole`, if it does.
@@ -140,11 +154,16 @@ FrameTable name_frames(const Image& image, const std::vector<UnwoundStack>& stac
     uint32_t depth = 0;
     for (const UnwoundFrame& frame : stacks[t].frames) {
       const auto add = [&](uint32_t place) {
-        table.frames.push_back({t, depth++, place, frame.pc, frame.sp, to_string(frame.trust)});
+        table.frames.push_back(
+            {t, depth++, place, !frame.pc_is_exact, frame.pc, frame.sp, to_string(frame.trust)});
       };
       const PlaceTable::Span span = places.of(frame.lookup_pc());
       if (frame.is_signal_frame) {
         add(places.signal_handler(span.last - 1));
+        continue;
+      }
+      if (frame.trust == FrameTrust::kCallSite) {
+        add(places.whole(span.first));
         continue;
       }
       for (uint32_t place = span.first; place < span.last; ++place) add(place);

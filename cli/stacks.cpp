@@ -76,19 +76,20 @@ class StackPrinter {
   // False if no more rows are wanted.
   bool print_row(Renderer& renderer, const Thread& thread, const FrameRow& f) const {
     const PlaceRow& p = table_.places[f.place];
-    const std::array<Cell, 13> cells = {int64_t{thread.tid},
-                                        text_or_null(thread.name),
-                                        int64_t{thread.crashed},
-                                        int64_t{f.depth},
-                                        as_cell(f.pc),
-                                        as_cell(f.sp),
-                                        text_or_null(p.module),
-                                        text_or_null(p.function),
-                                        text_or_null(p.file),
-                                        p.line == 0 ? Cell() : Cell(int64_t{p.line}),
-                                        int64_t{p.inlined},
-                                        std::string_view(f.trust),
-                                        p.offset ? Cell(as_cell(*p.offset)) : Cell()};
+    const std::array<Cell, 13> cells = {
+        int64_t{thread.tid},
+        text_or_null(thread.name),
+        int64_t{thread.crashed},
+        int64_t{f.depth},
+        as_cell(f.pc),
+        as_cell(f.sp),
+        text_or_null(p.module),
+        text_or_null(p.function),
+        text_or_null(p.file),
+        p.line == 0 ? Cell() : Cell(int64_t{p.line}),
+        int64_t{p.inlined},
+        std::string_view(f.trust),
+        p.offset ? Cell(as_cell(*p.offset + f.after_call)) : Cell()};
     return renderer.row(cells);
   }
 
@@ -164,7 +165,7 @@ class StackPrinter {
       out << " at " << printable(p.file);
       if (p.line != 0) out << ":" << p.line;
     } else {
-      if (p.offset && !p.function.empty()) out << "+" << hex(*p.offset);
+      if (p.offset && !p.function.empty()) out << "+" << hex(*p.offset + f.after_call);
       if (!p.module.empty()) out << " in " << printable(p.module);
     }
     if (p.inlined) out << " (inlined)";

@@ -112,6 +112,8 @@ def names_agree(gdb_frame, residue_name, aliases=NO_ALIASES):
         return True
     if wanted == "operator()" and got.endswith("::operator()"):
         return True  # gdb leaves out the scope of some lambdas
+    if gdb_frame["symbol"] and names.without_number(got) == wanted:
+        return True
     return gdb_frame["symbol"] and aliases.same(wanted, got)
 
 

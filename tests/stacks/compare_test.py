@@ -221,6 +221,13 @@ class NamesTest(unittest.TestCase):
         self.assertTrue(compare.names_agree(gdb, "ns::f()::<lambda()>::operator()"))
         self.assertFalse(compare.names_agree(gdb, "ns::f"))
 
+    def test_a_clone_that_gdb_takes_for_ada(self):
+        gdb = frame(0, "sort.part", symbol=True)
+        self.assertTrue(compare.names_agree(gdb, "sort.part.0"))
+        self.assertFalse(compare.names_agree(gdb, "sort.cold"))
+        gdb["symbol"] = False
+        self.assertFalse(compare.names_agree(gdb, "sort.part.0"))
+
     def test_a_signal_trampoline_has_two_names(self):
         gdb = frame(0, "__restore_rt", "sigtramp")
         self.assertTrue(compare.names_agree(gdb, "<signal handler called>"))

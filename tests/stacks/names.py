@@ -17,6 +17,11 @@ def without_clone(name):
     return CLONE.sub("", name)
 
 
+def without_number(name):
+    """gdb takes a symbol `sort.part.0` for a name of Ada's and leaves out the number."""
+    return re.sub(r"\.\d+$", "", name)
+
+
 def brackets(name):
     """The nesting depth at each character of `name`, as far as it is well formed.
 
