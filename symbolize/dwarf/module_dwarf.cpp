@@ -8,8 +8,6 @@ namespace {
 // Pages are given back after this many bytes: large enough that doing so costs nothing beside the
 // reading, small enough to stay far below the 64 MB that a look-up may take.
 constexpr uint64_t kTouchedLimit = uint64_t{8} << 20;
-// Units and abbreviations kept at once.
-constexpr size_t kMemoryLimit = size_t{8} << 20;
 // Units that are asked for their language: assembler and C of the start-up code come first.
 constexpr int kMaxLanguageUnits = 64;
 
@@ -103,10 +101,10 @@ void ModuleDwarf::touched(uint64_t bytes) {
   for (const auto& [file, split] : splits_) split->release_pages();
 }
 
-void ModuleDwarf::trim() {
+void ModuleDwarf::trim(size_t limit) {
   size_t memory = main_->memory() + (alternate_ != nullptr ? alternate_->memory() : 0);
   for (const auto& [file, split] : splits_) memory += split->memory();
-  if (memory < kMemoryLimit) return;
+  if (memory < limit) return;
   for (const auto& [file, split] : splits_) split->trim();
   if (alternate_ != nullptr) alternate_->trim();
   main_->trim();

@@ -48,9 +48,10 @@ class ModuleDwarf {
 
   // Counts bytes that were touched; every few megabytes the files' pages are given back.
   void touched(uint64_t bytes);
-  // Forgets Units and abbreviations if they have grown large: no Unit, Entry or view of one may be
-  // in use. Call it between two units.
-  void trim();
+  // Forgets Units and abbreviations if they take `limit` bytes or more: no Unit, Entry or view of
+  // one may be in use. Call it between two units.
+  static constexpr size_t kMemoryLimit = size_t{8} << 20;
+  void trim(size_t limit = kMemoryLimit);
 
   Diagnostics& diagnostics() { return diagnostics_; }
   // Reports something about this module's DWARF. `place` is an offset of .debug_info or a name.

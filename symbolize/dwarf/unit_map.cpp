@@ -2,8 +2,9 @@
 
 #include <algorithm>
 
+#include "formats/elf/elf_file.h"
+#include "formats/elf/elf_layout.h"
 #include "symbolize/dwarf/module_dwarf.h"
-#include "symbolize/dwarf/ranges.h"
 
 namespace residue::dwarf {
 namespace {
@@ -11,6 +12,8 @@ namespace {
 constexpr size_t kMaxSpans = size_t{1} << 24;
 // Units that claim the same address: the first few will do.
 constexpr size_t kMaxHolders = 8;
+// Of units whose roots are read one after the other: none is needed again.
+constexpr size_t kRootMemory = size_t{1} << 20;
 
 }  // namespace
 
@@ -52,7 +55,7 @@ void UnitMap::add_root(uint32_t index, Table& table) {
       if (table.spans.size() < kMaxSpans) table.spans.push_back({range.low, range.high, index});
     }
   }
-  file_.module().trim();
+  file_.module().trim(kRootMemory);
 }
 
 void UnitMap::build_first() {
@@ -88,11 +91,32 @@ void UnitMap::build_rest() {
   rest_.finish();
 }
 
+// An address that the file has no code at (a call into another module is asked for, too) is not
+// worth reading the roots of all units. Files without segments (objects) may hold any.
+bool UnitMap::may_hold(uint64_t address) {
+  if (!code_) {
+    code_.emplace();
+    const SymbolFile& file = file_.symbol_file();
+    const auto segments = elf::read_program_headers(file.bytes(), file.header());
+    if (segments) {
+      for (const elf::ProgramHeader& segment : segments->items) {
+        const uint64_t end = segment.vaddr + segment.memory_size;
+        if (segment.type == elf::kSegmentLoad && end > segment.vaddr) {
+          code_->push_back({segment.vaddr, end});
+        }
+      }
+    }
+  }
+  return code_->empty() || std::any_of(code_->begin(), code_->end(), [address](PcRange range) {
+           return range.contains(address);
+         });
+}
+
 std::vector<uint32_t> UnitMap::find(uint64_t address) {
   if (!first_built_) build_first();
   std::vector<uint32_t> units;
   first_.find(address, units);
-  if (units.empty()) {
+  if (units.empty() && may_hold(address)) {
     if (!rest_built_) build_rest();
     rest_.find(address, units);
   }

@@ -6,9 +6,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "symbolize/dwarf/dwarf_file.h"
+#include "symbolize/dwarf/ranges.h"
 
 namespace residue::dwarf {
 
@@ -35,6 +37,7 @@ class UnitMap {
   };
   void build_first();
   void build_rest();
+  bool may_hold(uint64_t address);
   void add_root(uint32_t unit, Table& table);
 
   DwarfFile& file_;
@@ -42,7 +45,8 @@ class UnitMap {
   bool rest_built_ = false;
   std::vector<bool> listed_;  // units that .debug_aranges names
   Table first_;
-  Table rest_;  // roots of the units that .debug_aranges names
+  std::optional<std::vector<PcRange>> code_;  // the file's segments, once read
+  Table rest_;                                // roots of the units that .debug_aranges names
 };
 
 }  // namespace residue::dwarf
