@@ -148,9 +148,9 @@ TEST(Store, FramesReferToTheirThreadsAndPlaces) {
   named.line = 12;
   named.inlined = true;
   s.places = {{}, named};
-  s.frames = {{0, 0, 1, 0x1000, 0x7000, "context"},
-              {1, 0, 0, 0x2000, 0x8000, "context"},
-              {1, 1, 1, 0x3000, 0x8010, "scan"}};
+  s.frames = {{0, 0, 1, false, 0x1000, 0x7000, "context"},
+              {1, 0, 0, false, 0x2000, 0x8000, "context"},
+              {1, 1, 1, true, 0x3000, 0x8010, "scan"}};
   Database database = open_or_die(":memory:", Mode::kWrite);
   ASSERT_TRUE(store(database, s));
   EXPECT_EQ(
@@ -168,7 +168,7 @@ TEST(Store, OfARunawayRecursionBothEndsAreKept) {
   s.threads = {{70, "", true, 11, "SIGSEGV", {}, ""}};
   s.places = {{}};
   constexpr uint32_t kDepth = 100000;
-  for (uint32_t i = 0; i < kDepth; ++i) s.frames.push_back({0, i, 0, i, i, "cfi"});
+  for (uint32_t i = 0; i < kDepth; ++i) s.frames.push_back({0, i, 0, true, i, i, "cfi"});
   Database database = open_or_die(":memory:", Mode::kWrite);
   ASSERT_TRUE(store(database, s));
   EXPECT_EQ(value_of(database, "SELECT min(depth) FROM frame"), "0");
