@@ -26,8 +26,7 @@ namespace residue {
 // A place in the code, for people. Empty strings and 0 where something is unknown.
 struct CodePlace {
   ModuleId module = kNone<ModuleId>;
-  // Readable. From debug information without parameters ("ns::Class<int>::run"), from a symbol
-  // table as the symbol has it ("ns::Class<int>::run()").
+  // Readable, without parameters: "ns::Class<int>::run".
   std::string function;
   std::string file;
   uint32_t line = 0;

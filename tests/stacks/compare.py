@@ -25,6 +25,7 @@ class Policy:
     names: bool = True       # functions, files, lines, inlined frames; else physical pcs alone
     lines: bool = True
     edge: int = 0            # only this many frames at each end (and the count)
+    modules: bool = True     # false: the program's file was renamed since the core was made
     trust: bool = True       # frames inferred from tail calls are marked so
     # gdb unwinds code without call frame information by reading its prologues, which is as much
     # a guess as ours. True: compare up to the first frame of gdb's in such code, and that one.
@@ -148,8 +149,9 @@ def frame_differences(gdb_frame, row, policy, aliases):
           row["function"])
     check("inlined", bool(row["inlined"]) == (kind == "inline"), int(kind == "inline"),
           row["inlined"])
-    check("module", modules_agree(gdb_frame["module"], row["module"]), gdb_frame["module"],
-          row["module"])
+    if policy.modules:
+        check("module", modules_agree(gdb_frame["module"], row["module"]), gdb_frame["module"],
+              row["module"])
     if policy.trust:
         check("trust", (row["trust"] == "call_site") == (kind == "tailcall"), kind, row["trust"])
     if policy.lines:

@@ -117,6 +117,24 @@ TEST(DwarfLines, ChoosesRowsAsGdbDoes) {
   EXPECT_EQ(table.lines({0x1030}), Found{30}) << "line 0 says nothing";
 }
 
+// Inlined code of another file between two rows of one line: as GCC 12 writes it for a call through
+// an element of a std::array.
+TEST(DwarfLines, ReturnsToALineAfterAnotherFilesRows) {
+  const Shape shape;
+  Lines lines(shape);
+  lines.set_address(0x1000).row(0, 67);
+  lines.program().u8(4).uleb(2);  // set_file
+  lines.row(0, 60);
+  lines.program().u8(6).u8(4).uleb(1);          // negate_stmt, set_file
+  lines.program().u8(0).uleb(2).u8(4).uleb(1);  // discriminator
+  lines.row(0, 67).advance(4);                  // at a statement's address: left out
+  lines.row(0, 67).advance(4);
+  lines.end_sequence();
+  const Table table(shape, lines.finish(""));
+  EXPECT_EQ(table.lines({0x1000}), Found{60});
+  EXPECT_EQ(table.lines({0x1004}), Found{67});
+}
+
 TEST(DwarfLines, PassesOverDroppedCodeAndKeepsSequencesApart) {
   const Shape shape;
   Lines lines(shape);
