@@ -12,7 +12,9 @@ uint64_t ChunkMap::words_for(const Run& run) const {
 
 void ChunkMap::add_run(const Run& run, std::vector<uint64_t> starts) {
   if (run.begin == run.end) return;
+  while (starts.size() > 1 && starts.back() == 0) starts.pop_back();
   runs_.push_back(run);
+  runs_.back().words = starts.size();
   parts_.push_back(std::move(starts));
 }
 
@@ -24,7 +26,7 @@ void ChunkMap::finish() {
   std::vector<Run> sorted;
   sorted.reserve(runs_.size());
   uint64_t words = 0;
-  for (const Run& run : runs_) words += words_for(run);
+  for (const Run& run : runs_) words += run.words;
   bits_.reserve(words);
   for (const size_t i : order) {
     Run run = runs_[i];
@@ -74,8 +76,10 @@ ChunkId ChunkMap::find(uint64_t a, uint64_t* start) const {
   if (r < 0) return kNone<ChunkId>;
   const Run& run = runs_[static_cast<size_t>(r)];
   const uint64_t g = (a - run.begin.value()) >> shift_;
-  uint64_t word = run.first_word + g / 64;
-  uint64_t bits = bits_[word] & (~uint64_t{0} >> (63 - g % 64));
+  // Behind the last word everything belongs to the last chunk.
+  const bool behind = g / 64 >= run.words;
+  uint64_t word = run.first_word + (behind ? run.words - 1 : g / 64);
+  uint64_t bits = bits_[word] & (behind ? ~uint64_t{0} : ~uint64_t{0} >> (63 - g % 64));
   if (bits == 0) {
     // Up the summaries to the last word before this one that has a start. The run's first granule
     // is a start, so the search ends inside the run.
@@ -129,7 +133,7 @@ Address ChunkMap::address(ChunkId id) const {
 }
 
 uint64_t ChunkMap::next_start(const Run& run, uint64_t g) const {
-  const uint64_t end_word = run.first_word + words_for(run);
+  const uint64_t end_word = run.first_word + run.words;
   uint64_t word = run.first_word + g / 64;
   uint64_t bits = g % 64 == 63 ? 0 : bits_[word] & (~uint64_t{0} << (g % 64 + 1));
   while (bits == 0) {

@@ -13,9 +13,9 @@
 // ChunkId, ids being dense and in address order. Sizes need no storage: a chunk ends where the next
 // one begins, less what the allocator puts between the two (`Run::gap`).
 //
-// Cost: 1/128 of the heap for the bits, half of that for the ranks; a look-up is a run search, one
-// or two words and a popcount. Built once with add_run()/add_chunk() in address order per run, then
-// finish(); const and shareable after that.
+// Cost: at most 1/128 of the heap for the bits, half of that for the ranks; a look-up is a run
+// search, one or two words and a popcount. Built once with add_run()/add_chunk() in address order
+// per run, then finish(); const and shareable after that.
 #pragma once
 
 #include <bit>
@@ -33,6 +33,7 @@ struct Run {
   Address end;    // where the user address of a further chunk would be
   HeapId heap;
   uint32_t gap = 0;          // bytes at the end of each chunk's span that are not the user's
+  uint64_t words = 0;        // bitmap words up to the last chunk's start; set by add_run()
   uint64_t first_word = 0;   // index of its first bitmap word; set by finish()
   uint32_t first_chunk = 0;  // id of its first chunk; set by finish()
   // The dumped bytes of [begin, end): may be shorter where the dump is cut; never longer.
@@ -45,8 +46,9 @@ class ChunkMap {
   explicit ChunkMap(unsigned granule_shift = 4) : shift_(granule_shift) {}
 
   // Builder: collects runs in any order; `starts` are the user addresses of the run's chunks,
-  // as bits: bit i of word i / 64 is granule i. The first granule must be a start.
-  // REQUIRES: runs do not overlap; starts.size() == words_for(run).
+  // as bits: bit i of word i / 64 is granule i. The first granule must be a start. Words of zeros
+  // at the end may be left out, and are not kept: a chunk of 100 GB takes one word. REQUIRES: runs
+  // do not overlap; starts.size() <= words_for(run).
   void add_run(const Run& run, std::vector<uint64_t> starts);
   uint64_t words_for(const Run& run) const;
   // Sorts the runs by address, lays out the bitmap, builds summaries and ranks.
@@ -107,7 +109,6 @@ void ChunkMap::for_each(uint32_t first, uint32_t last, F&& f) const {
   uint32_t id = first;
   for (size_t r = run_index_of(ChunkId(first)); r < runs_.size() && id < last; ++r) {
     const Run& run = runs_[r];
-    const uint64_t words = words_for(run);
     uint64_t word = run.first_word;
     uint64_t pending = 0;
     if (id == run.first_chunk) {
@@ -117,7 +118,7 @@ void ChunkMap::for_each(uint32_t first, uint32_t last, F&& f) const {
       locate(ChunkId(id), &word, &bit);
       pending = bits_[word] & (~uint64_t{0} << bit);
     }
-    const uint64_t end_word = run.first_word + words;
+    const uint64_t end_word = run.first_word + run.words;
     const auto user = [&](uint64_t w, uint64_t bits) {
       return run.begin.value() +
              ((((w - run.first_word) << 6) + static_cast<unsigned>(std::countr_zero(bits)))

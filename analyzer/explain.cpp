@@ -3,8 +3,7 @@
 #include <algorithm>
 
 #include "formats/base/text.h"
-#include "symbolize/demangle.h"
-#include "symbolize/symbol_table.h"
+#include "symbolize/stack_locals.h"
 
 namespace residue {
 namespace {
@@ -16,8 +15,8 @@ constexpr size_t kMaxPathWalk = 1 << 20;
 
 class Explainer {
  public:
-  Explainer(const DebugFiles& files, const Snapshot& s, const Evidence& evidence)
-      : image_(files.image()), s_(s), evidence_(evidence), symbols_(files) {}
+  Explainer(const Image& image, Symbolizer* symbolizer, const Snapshot& s, const Evidence& evidence)
+      : image_(image), s_(s), evidence_(evidence), symbolizer_(symbolizer) {}
 
   std::vector<ExplainLine> run(Address address) {
     explain_region(address);
@@ -55,10 +54,8 @@ class Explainer {
   }
 
   void explain_memory(Address address) {
-    if (const auto symbol = symbols_.find_data(address)) {
-      add("symbol", demangle_symbol(std::string(symbol->name)) + "+" +
-                        hex(address.value() - symbol->address) + " in " +
-                        std::string(base_name(image_.module_of(address)->path)));
+    if (const std::string variable = variable_at(address); !variable.empty()) {
+      add("variable", variable);
     }
     if (const auto word = image_.word(address)) {
       uint64_t start = 0;
@@ -107,7 +104,8 @@ class Explainer {
     add("reach", kReachNames[static_cast<size_t>(s_.chunks.reach[i])]);
     if (const uint32_t owner = s_.chunks.owner[i]; owner < s_.owners.size()) {
       const OwnerRow& row = s_.owners[owner];
-      add("owner", row.kind + " " + row.name + (row.module.empty() ? "" : " in " + row.module));
+      add("owner", row.kind + " " + row.name + (row.module.empty() ? "" : " in " + row.module) +
+                       declaration("", row.file, row.line));
     }
     if (const uint32_t cluster = s_.chunks.cluster[i]; cluster < s_.clusters.size()) {
       const ClusterRow& row = s_.clusters[cluster];
@@ -147,13 +145,15 @@ class Explainer {
     }
     const auto scan = [&](const std::vector<RootRange>& ranges, const char* prefix) {
       for (const RootRange& range : ranges) {
-        for (uint64_t at = 0; at + 8 <= range.bytes.size(); at += 8) {
-          const auto word = load<uint64_t>(range.bytes.subspan(at));
-          if (word < begin || word > end) continue;
-          if (++found > kMaxReferrers) continue;
-          add("referrer", prefix + place(range.base + ByteCount(at)) +
-                              (word == begin ? "" : ", to its inside"));
-        }
+        image_.holes.for_each_data(range.bytes, [&](uint64_t from, uint64_t until) {
+          for (uint64_t at = from; at + 8 <= until; at += 8) {
+            const auto word = image_.untag(load<uint64_t>(range.bytes.subspan(at)));
+            if (word < begin || word > end) continue;
+            if (++found > kMaxReferrers) continue;
+            add("referrer", prefix + place(range.base + ByteCount(at)) +
+                                (word == begin ? "" : ", to its inside"));
+          }
+        });
       }
     };
     scan(evidence_.roots.live, "");
@@ -173,19 +173,72 @@ class Explainer {
     const Address start = s_.chunks.map.address(source);
     const auto bytes = image_.view(start, s_.chunks.map.usable(source).value());
     std::string text;
-    for (uint64_t at = 0; at + 8 <= bytes.size(); at += 8) {
-      const auto word = load<uint64_t>(bytes.subspan(at));
-      if (word < begin || word > end) continue;
-      text += (text.empty() ? "+" : ", +") + hex(at) + " -> +" + std::to_string(word - begin);
-    }
+    image_.holes.for_each_data(bytes, [&](uint64_t from, uint64_t until) {
+      for (uint64_t at = from; at + 8 <= until; at += 8) {
+        const auto word = image_.untag(load<uint64_t>(bytes.subspan(at)));
+        if (word < begin || word > end) continue;
+        text += (text.empty() ? "+" : ", +") + hex(at) + " -> +" + std::to_string(word - begin);
+      }
+    });
     return text;
+  }
+
+  // "table+0x10 of libserver.so (std::map<int, Session*>, server.cpp:41)", "local buffer of f,
+  // frame #3 of thread 12 (char [64], a.cpp:3)"; empty if the address is in no variable that is
+  // known.
+  std::string variable_at(Address a) {
+    if (const auto data = symbolizer_->data(a)) return describe(*data, a);
+    for (size_t t = 0; t < image_.threads.size(); ++t) {
+      if (const auto data = symbolizer_->thread_local_data(t, a)) {
+        return describe(*data, a) + ", thread-local of thread " +
+               std::to_string(image_.threads[t].tid);
+      }
+      const Region* region = image_.find_region(a);
+      if (region == nullptr || !region->range.contains(Address(image_.threads[t].sp))) continue;
+      StackLocals locals(image_, evidence_.stacks[t],
+                         [this](ModuleId module) { return symbolizer_->variables(module); });
+      const auto hit = locals.find(a.value());
+      if (!hit) continue;
+      const LocalVariable& v = *hit->variable;
+      return "local " + v.name + plus(hit->offset) + " of " + v.function + ", frame #" +
+             std::to_string(depth_of(t, evidence_.stacks[t].frames[hit->frame])) + " of thread " +
+             std::to_string(image_.threads[t].tid) + declaration(v.type, v.file, v.line);
+    }
+    return {};
+  }
+
+  // The number that `residue stacks` shows: inlined frames count there.
+  uint32_t depth_of(size_t thread, const UnwoundFrame& frame) const {
+    uint32_t depth = 0;
+    for (const FrameRow& row : s_.frames) {
+      if (row.thread == thread && row.pc == frame.pc && row.sp == frame.sp) depth = row.depth;
+    }
+    return depth;
+  }
+
+  std::string describe(const DataPlace& data, Address a) const {
+    return data.name + plus((a - data.address).value()) + " of " +
+           std::string(base_name(image_.modules[data.module.value()].path)) +
+           declaration(data.type, data.file, data.line);
+  }
+
+  static std::string plus(uint64_t offset) { return offset == 0 ? "" : "+" + hex(offset); }
+
+  // " (type, file:line)"
+  static std::string declaration(const std::string& type, const std::string& file, uint32_t line) {
+    if (type.empty() && file.empty()) return {};
+    std::string text = " (" + type;
+    if (!file.empty()) {
+      text.append(type.empty() ? "" : ", ").append(base_name(file));
+      if (line != 0) text.append(":").append(std::to_string(line));
+    }
+    return text + ")";
   }
 
   // A root's place in words: its symbol, else its region.
   std::string place(Address location) {
-    if (const auto symbol = symbols_.find_data(location)) {
-      return demangle_symbol(std::string(symbol->name)) + "+" +
-             hex(location.value() - symbol->address) + " at " + hex(location.value());
+    if (const std::string variable = variable_at(location); !variable.empty()) {
+      return variable + " at " + hex(location.value());
     }
     const Region* region = image_.find_region(location);
     std::string text = region == nullptr ? "memory" : to_string(region->kind);
@@ -240,15 +293,16 @@ class Explainer {
   const Image& image_;
   const Snapshot& s_;
   const Evidence& evidence_;
-  const SymbolTable symbols_;
+  Symbolizer* symbolizer_;
   std::vector<ExplainLine> lines_;
 };
 
 }  // namespace
 
-std::vector<ExplainLine> explain(const DebugFiles& files, const Snapshot& snapshot,
-                                 const Evidence& evidence, Address address) {
-  return Explainer(files, snapshot, evidence).run(address);
+std::vector<ExplainLine> explain(const Image& image, Symbolizer* symbolizer,
+                                 const Snapshot& snapshot, const Evidence& evidence,
+                                 Address address) {
+  return Explainer(image, symbolizer, snapshot, evidence).run(address);
 }
 
 }  // namespace residue

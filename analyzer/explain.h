@@ -6,7 +6,7 @@
 
 #include "analyzer/pipeline.h"
 #include "analyzer/snapshot.h"
-#include "symbolize/debug_files.h"
+#include "symbolize/symbolizer.h"
 
 namespace residue {
 
@@ -17,8 +17,9 @@ struct ExplainLine {
 };
 
 // Never empty: an address that is not mapped is explained as that. REQUIRES: `snapshot` and
-// `evidence` come from one analysis of the Image of `files`.
-std::vector<ExplainLine> explain(const DebugFiles& files, const Snapshot& snapshot,
-                                 const Evidence& evidence, Address address);
+// `evidence` come from one analysis of `image`.
+std::vector<ExplainLine> explain(const Image& image, Symbolizer* symbolizer,
+                                 const Snapshot& snapshot, const Evidence& evidence,
+                                 Address address);
 
 }  // namespace residue

@@ -1,6 +1,7 @@
 // Owners: what keeps a chunk alive, by name: a global, a thread's stack, its TLS, a register.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -8,14 +9,15 @@
 #include "analyzer/roots.h"
 #include "analyzer/snapshot.h"
 #include "formats/image.h"
-#include "symbolize/symbol_table.h"
+#include "symbolize/stack_locals.h"
+#include "symbolize/symbolizer.h"
 
 namespace residue {
 
 class OwnerTable {
  public:
-  // REQUIRES: both outlive this.
-  OwnerTable(const Image& image, const SymbolTable* symbols) : image_(image), symbols_(symbols) {}
+  // `stacks`: one for each thread, with registers. REQUIRES: all outlive this.
+  OwnerTable(const Image& image, const std::vector<UnwoundStack>& stacks, Symbolizer* symbolizer);
 
   // The owner that a reference at `location` inside `range` stands for.
   OwnerId of_range(const RootRange& range, Address location);
@@ -29,9 +31,14 @@ class OwnerTable {
  private:
   OwnerId intern(OwnerRow row);
   OwnerId of_global(Address location);
+  OwnerId of_thread_local(uint32_t thread, Address location);
+  OwnerId of_local(uint32_t thread, Address location);
+  std::string module_name(ModuleId module) const;
 
   const Image& image_;
-  const SymbolTable* symbols_;
+  const std::vector<UnwoundStack>& stacks_;
+  Symbolizer* symbolizer_;
+  std::vector<std::unique_ptr<StackLocals>> locals_;  // by thread, made on first use
   std::vector<OwnerRow> rows_;
   std::unordered_map<std::string, uint32_t> ids_;
 };

@@ -5,14 +5,19 @@
 #include "analyzer/owners.h"
 #include "analyzer/references.h"
 #include "analyzer/roots.h"
+#include "analyzer/stacks.h"
 #include "analyzer/types.h"
 #include "analyzer/usage.h"
 #include "formats/base/claims.h"
 #include "formats/base/text.h"
-#include "symbolize/symbol_table.h"
+#include "symbolize/symbolizer.h"
 
 namespace residue {
 namespace {
+
+// For how many frames of a thread local variables can be found: those of a runaway recursion cost
+// memory and say nothing.
+constexpr size_t kFramesWithRegisters = 1000;
 
 SnapshotInfo describe(const Image& image, const std::string& label) {
   SnapshotInfo info;
@@ -76,10 +81,15 @@ std::string find_caveat(const Image& image, Diagnostics& diagnostics) {
   return caveat;
 }
 
-std::vector<ThreadRow> thread_rows(const Image& image) {
+std::vector<ThreadRow> thread_rows(const Image& image, const std::vector<UnwoundStack>& stacks,
+                                   Diagnostics& diagnostics) {
   std::vector<ThreadRow> rows;
-  for (const Thread& t : image.threads) {
-    rows.push_back({t.tid, t.name, t.crashed, t.signal, t.reason, t.fault_address});
+  for (size_t i = 0; i < image.threads.size(); ++i) {
+    const Thread& t = image.threads[i];
+    rows.push_back({t.tid, t.name, t.crashed, t.signal, t.reason, t.fault_address, stacks[i].end});
+    if (stacks[i].complete) continue;
+    diagnostics.add(Severity::kNote, "unwind", "thread " + std::to_string(t.tid), 0,
+                    "its stack ends early: " + stacks[i].end);
   }
   return rows;
 }
@@ -92,8 +102,19 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   };
   Snapshot s;
   s.info = describe(image, options.label);
-  const DebugFiles own_files(image, {});
-  const SymbolTable symbols(options.files != nullptr ? *options.files : own_files);
+  std::optional<Symbolizer> own;
+  if (options.symbolizer == nullptr) own.emplace(image, FileSearch(), options.jobs);
+  Symbolizer& symbolizer = own ? *own : *options.symbolizer;
+  const SymbolTable& symbols = symbolizer.symbols();
+
+  // What every thread was doing.
+  stage("unwinding threads");
+  std::vector<UnwoundStack> stacks =
+      unwind_threads(image, &symbolizer, {options.jobs, kFramesWithRegisters}, diagnostics);
+  s.threads = thread_rows(image, stacks, diagnostics);
+  FrameTable table = name_frames(image, stacks, &symbolizer);
+  s.places = std::move(table.places);
+  s.frames = std::move(table.frames);
 
   // Where every chunk is, and whether it is in use.
   stage("walking heaps");
@@ -103,15 +124,15 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   // Who points to whom; types on the way, because the chunk's first bytes are in the cache then.
   stage("reading references");
   TypeFinder types(image, &symbols);
-  ReferenceGraph graph = build_references(heaps, &types, &heaps.chunks.type);
+  ReferenceGraph graph = build_references(image, heaps, &types, &heaps.chunks.type);
 
   // What is alive, and through whom.
   stage("marking what is reachable");
   const std::vector<Address> ended = find_ended_threads(image, heaps.claimed);
   Roots roots = find_roots(image, heaps.claimed, ended);
   ChunkTable chunks = std::move(heaps.chunks);
-  EdgeFinder finder(chunks.map, &types);
-  OwnerTable owners(image, &symbols);
+  EdgeFinder finder(chunks.map, &types, image.address_tag_mask);
+  OwnerTable owners(image, stacks, &symbolizer);
   const std::vector<ChunkId> loader = find_loader_chunks(image, chunks.map, ended);
   ReachTrace trace;
   mark_reach({image, heaps, graph, roots, &finder, &owners, loader}, &chunks,
@@ -127,12 +148,13 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   stage("counting");
   s.modules = module_rows(image, symbols);
   s.regions = region_rows(image, heaps);
-  s.threads = thread_rows(image);
   s.usage = count_usage(s);
   s.account = account_bytes(image, s, heaps.claimed);
   if (options.evidence != nullptr) {
-    *options.evidence = {std::move(heaps), std::move(graph), std::move(roots), std::move(trace)};
+    *options.evidence = {std::move(heaps), std::move(graph), std::move(roots), std::move(trace),
+                         std::move(stacks)};
   }
+  diagnostics.append(symbolizer.diagnostics());
   s.diagnostics = std::move(diagnostics);
   return s;
 }

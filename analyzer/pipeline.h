@@ -9,7 +9,7 @@
 #include "analyzer/snapshot.h"
 #include "formats/base/diagnostics.h"
 #include "formats/image.h"
-#include "symbolize/debug_files.h"
+#include "symbolize/symbolizer.h"
 
 namespace residue {
 
@@ -19,15 +19,17 @@ struct Evidence {
   ReferenceGraph graph;
   Roots roots;
   ReachTrace trace;
+  std::vector<UnwoundStack> stacks;  // one for each thread, with registers
 };
 
 struct PipelineOptions {
   std::string label;
+  unsigned jobs = 0;  // worker threads, 0 for one per processor
   // Called at the start of each stage with its name; may be empty.
   std::function<void(const char* stage)> progress;
   Evidence* evidence = nullptr;  // filled in if not null
-  // Of the same image; null: they are looked for at the usual places.
-  const DebugFiles* files = nullptr;
+  // Of the same image; null: one that looks for files at the usual places.
+  Symbolizer* symbolizer = nullptr;
 };
 
 // Analyses one image. `diagnostics` are those of reading the dump; they end in the snapshot

@@ -111,8 +111,14 @@ class Marker {
   }
 
   void scan(const RootRange& range, bool interior, bool dead) {
+    in_.image.holes.for_each_data(range.bytes, [&](uint64_t from, uint64_t until) {
+      scan_part(range, from, until, interior, dead);
+    });
+  }
+
+  void scan_part(const RootRange& range, uint64_t from, uint64_t until, bool interior, bool dead) {
     Edge edge;
-    for (uint64_t at = 0; at + 8 <= range.bytes.size(); at += 8) {
+    for (uint64_t at = from; at + 8 <= until; at += 8) {
       if (!in_.finder->find(load<uint64_t>(range.bytes.subspan(at)), &edge)) continue;
       if (edge.interior() != interior || !unmarked(edge.target())) continue;
       const Address location = range.base + ByteCount(at);

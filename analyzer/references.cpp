@@ -34,7 +34,8 @@ uint64_t word_at(std::span<const std::byte> bytes, uint64_t at) {
 
 }  // namespace
 
-EdgeFinder::EdgeFinder(const ChunkMap& map, TypeFinder* types) : map_(map), types_(types) {
+EdgeFinder::EdgeFinder(const ChunkMap& map, TypeFinder* types, uint64_t tag_mask)
+    : map_(map), types_(types), address_bits_(~tag_mask) {
   if (map.runs().empty()) return;
   low_ = map.runs().front().begin.value();
   span_ = map.runs().back().end.value() - low_;
@@ -71,8 +72,13 @@ namespace {
 
 class Extractor {
  public:
-  Extractor(const Heaps& heaps, TypeFinder* types, std::vector<uint32_t>* type_column)
-      : heaps_(heaps), types_(types), type_column_(type_column), finder_(heaps.chunks.map, types) {}
+  Extractor(const Image& image, const Heaps& heaps, TypeFinder* types,
+            std::vector<uint32_t>* type_column)
+      : heaps_(heaps),
+        holes_(image.holes),
+        types_(types),
+        type_column_(type_column),
+        finder_(heaps.chunks.map, types, image.address_tag_mask) {}
 
   ReferenceGraph run() {
     const ChunkMap& map = heaps_.chunks.map;
@@ -109,24 +115,39 @@ class Extractor {
   }
 
   void used(ChunkId id, std::span<const std::byte> bytes) {
-    Edge edge;
-    for (uint64_t at = 0; at + kWord <= bytes.size(); at += kWord) {
-      if (finder_.find(word_at(bytes, at), &edge) && edge.target() != id) {
-        graph_.targets.push_back(edge);
+    for_each_data(bytes, 0, bytes.size(), [&](uint64_t at, uint64_t until) {
+      Edge edge;
+      for (; at + kWord <= until; at += kWord) {
+        if (finder_.find(word_at(bytes, at), &edge) && edge.target() != id) {
+          graph_.targets.push_back(edge);
+        }
       }
-    }
+    });
   }
 
   void freed(std::span<const std::byte> bytes) {
-    Edge edge;
     const uint64_t links = bytes.size() >= kLargeFree ? kLargeFreeLinks : kFreeLinks;
     // The last word is the next header's prev_size.
-    for (uint64_t at = links; at + 2 * kWord <= bytes.size(); at += kWord) {
-      if (!finder_.find(word_at(bytes, at), &edge)) continue;
-      if (heaps_.chunks.state[edge.target().value()] == ChunkState::kUsed) {
-        graph_.from_free.push_back(edge);
+    const uint64_t end = bytes.size() - std::min<uint64_t>(bytes.size(), kWord);
+    for_each_data(bytes, links, end, [&](uint64_t at, uint64_t until) {
+      Edge edge;
+      for (; at + kWord <= until; at += kWord) {
+        if (!finder_.find(word_at(bytes, at), &edge)) continue;
+        if (heaps_.chunks.state[edge.target().value()] == ChunkState::kUsed) {
+          graph_.from_free.push_back(edge);
+        }
       }
-    }
+    });
+  }
+
+  // Calls f(from, until) for the parts of bytes[begin, end) that are no holes of the file. Chunks
+  // are many and mostly small: only large ones are worth looking for holes in.
+  template <typename F>
+  void for_each_data(std::span<const std::byte> bytes, uint64_t begin, uint64_t end, F&& f) {
+    if (bytes.size() < MappedFile::kMinHole) return f(begin, end);
+    holes_.for_each_data(bytes, [&](uint64_t from, uint64_t until) {
+      f(std::max(from, begin), std::min(until, end));
+    });
   }
 
   void release_behind(const Run& run, uint64_t at) {
@@ -140,6 +161,7 @@ class Extractor {
   }
 
   const Heaps& heaps_;
+  const Holes& holes_;
   TypeFinder* types_;
   std::vector<uint32_t>* type_column_;
   EdgeFinder finder_;
@@ -150,9 +172,9 @@ class Extractor {
 
 }  // namespace
 
-ReferenceGraph build_references(const Heaps& heaps, TypeFinder* types,
+ReferenceGraph build_references(const Image& image, const Heaps& heaps, TypeFinder* types,
                                 std::vector<uint32_t>* type_column) {
-  return Extractor(heaps, types, type_column).run();
+  return Extractor(image, heaps, types, type_column).run();
 }
 
 }  // namespace residue

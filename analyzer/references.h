@@ -29,11 +29,13 @@ class Edge {
 // Turns words into edges.
 class EdgeFinder {
  public:
-  // REQUIRES: both outlive this.
-  EdgeFinder(const ChunkMap& map, TypeFinder* types);
+  // REQUIRES: both outlive this. `tag_mask`: bits of a pointer that are no part of the address
+  // (Image::address_tag_mask).
+  EdgeFinder(const ChunkMap& map, TypeFinder* types, uint64_t tag_mask);
 
   // Whether a word points into some chunk; the edge goes to `*edge`.
   bool find(uint64_t word, Edge* edge) {
+    word &= address_bits_;
     if (word - low_ >= span_) return false;
     return resolve(word, edge);
   }
@@ -44,6 +46,7 @@ class EdgeFinder {
 
   const ChunkMap& map_;
   TypeFinder* types_;
+  uint64_t address_bits_;
   uint64_t low_ = 0;
   uint64_t span_ = 0;
 };
@@ -67,8 +70,8 @@ struct ReferenceGraph {
 };
 
 // One pass over all heaps in address order: fills chunks->type on the way, while the chunk is in
-// the processor's cache.
-ReferenceGraph build_references(const Heaps& heaps, TypeFinder* types,
+// the processor's cache. Holes of the dump are not read.
+ReferenceGraph build_references(const Image& image, const Heaps& heaps, TypeFinder* types,
                                 std::vector<uint32_t>* type_column);
 
 }  // namespace residue

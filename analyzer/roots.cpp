@@ -2,18 +2,17 @@
 
 #include <algorithm>
 
+#include "analyzer/thread_layout.h"
 #include "formats/base/claims.h"
 #include "formats/elf/elf_layout.h"
 
 namespace residue {
 namespace {
 
-// x86-64 psABI 3.2.2: the 128 bytes below the stack pointer belong to the function.
-constexpr uint64_t kRedZone = 128;
 // Between the modules' blocks of static TLS, for alignment. What glibc keeps in reserve below them
 // is left to the stack: the first frames of a thread lie close behind it.
 constexpr uint64_t kTlsAlignment = 64;
-// struct pthread lies at the thread pointer and above (x86-64 glibc, 2.12–2.42: under 4 KiB).
+// What glibc keeps of a thread in its struct pthread: under 4 KiB (2.12–2.42).
 constexpr uint64_t kThreadStruct = 4096;
 // struct pthread of x86-64 glibc: it begins with tcbhead_t {tcb 0, dtv 8, self 16}, both pointers
 // to itself, padded to 704 bytes; then the list of stacks, and the thread's id (2.12–2.42; 2.36
@@ -26,7 +25,10 @@ class RootFinder {
  public:
   RootFinder(const Image& image, const std::vector<AddressRange>& claimed,
              const std::vector<Address>& ended)
-      : image_(image), claimed_(claimed), ended_(ended) {
+      : image_(image),
+        claimed_(claimed),
+        ended_(ended),
+        layout_(thread_layout(image.architecture)) {
     for (const Module& module : image.modules) {
       if (module.tls_image) tls_size_ += module.tls_image->size.value() + kTlsAlignment;
     }
@@ -89,9 +91,11 @@ class RootFinder {
   bool tls_of(uint32_t thread, uint64_t begin, uint64_t end, uint64_t* from,
               uint64_t* until) const {
     const uint64_t tp = image_.threads[thread].thread_pointer;
-    if (tp < begin || tp >= end) return false;
-    *from = std::max(begin, tp - std::min(tp, tls_size_));
-    *until = std::min(end, tp + kThreadStruct);
+    const uint64_t middle = tp - std::min(tp, layout_.pointer_bias);
+    if (middle < begin || middle >= end) return false;
+    const ThreadBlock block = thread_block(layout_, tp, tls_size_);
+    *from = std::max(begin, block.begin);
+    *until = std::min(end, block.end);
     return true;
   }
 
@@ -112,7 +116,7 @@ class RootFinder {
       add_live(RootKind::kAnonymous, region, begin, end, 0);
       return;
     }
-    uint64_t live = lowest - std::min(lowest - begin, kRedZone);
+    uint64_t live = lowest - std::min(lowest - begin, layout_.red_zone);
     live &= ~uint64_t{7};
     add(&roots_.dead, RootKind::kStack, region, begin, live, owner);
     split_at_tls(region, live, end, [&](uint64_t from, uint64_t until) {
@@ -164,6 +168,7 @@ class RootFinder {
   const Image& image_;
   const std::vector<AddressRange>& claimed_;
   const std::vector<Address>& ended_;  // sorted
+  const ThreadLayout& layout_;
   uint64_t tls_size_ = 0;
   Roots roots_;
 };
@@ -191,6 +196,11 @@ uint64_t first_link_map(const Image& image) {
 std::vector<Address> find_ended_threads(const Image& image,
                                         const std::vector<AddressRange>& claimed) {
   std::vector<Address> ended;
+  // Elsewhere nothing in struct pthread tells it from other memory: ended threads' stacks stay
+  // alive there, and what only they refer to does.
+  if (!thread_layout(image.architecture).has_self_pointers || image.pointer_width != 8) {
+    return ended;
+  }
   const auto look_at = [&](const Region& region, uint64_t address) {
     const auto bytes = region.bytes.subspan(address - region.range.base.value());
     if (bytes.size() < kSelf + 8 || load<uint64_t>(bytes) != address ||
@@ -208,11 +218,14 @@ std::vector<Address> find_ended_threads(const Image& image,
     const uint64_t base = region.range.base.value();
     // Heaps hold no stacks of glibc's, and are too large to be read for nothing.
     for_each_unclaimed(claimed, base, base + region.bytes.size(),
-                       [&](uint64_t from, uint64_t until) {
-                         const uint64_t skip = (kDescriptorAlignment - from) % kDescriptorAlignment;
-                         for (uint64_t at = skip; at < until - from; at += kDescriptorAlignment) {
-                           look_at(region, from + at);
-                         }
+                       [&](uint64_t begin, uint64_t end) {
+                         const auto bytes = region.bytes.subspan(begin - base, end - begin);
+                         image.holes.for_each_data(bytes, [&](uint64_t from, uint64_t until) {
+                           from += (kDescriptorAlignment - begin - from) % kDescriptorAlignment;
+                           for (; from < until; from += kDescriptorAlignment) {
+                             look_at(region, begin + from);
+                           }
+                         });
                        });
   }
   return ended;
@@ -236,9 +249,10 @@ std::vector<ChunkId> find_loader_chunks(const Image& image, const ChunkMap& map,
     add(link_map);
     link_map = image.word(Address(link_map + 24)).value_or(0);
   }
-  // tcbhead_t.dtv (x86-64 glibc): the second word at the thread pointer.
+  const auto dtv = static_cast<uint64_t>(thread_layout(image.architecture).dtv);
   for (const Thread& thread : image.threads) {
-    add(image.word(Address(thread.thread_pointer + 8)).value_or(0));
+    if (thread.thread_pointer == 0) continue;
+    add(image.word(Address(thread.thread_pointer + dtv)).value_or(0));
   }
   for (const Address descriptor : ended) add(image.word(descriptor + ByteCount(8)).value_or(0));
   std::sort(chunks.begin(), chunks.end());

@@ -79,6 +79,27 @@ struct ThreadRow {
   uint32_t signal = 0;
   std::string reason;
   std::optional<Address> fault_address;
+  std::string stack_end;  // why its stack has no further frames, in words
+};
+
+// A place in the code that frames refer to: many frames share one.
+struct PlaceRow {
+  std::string module;    // last component of the path; empty outside of every module
+  std::string function;  // readable; empty if unknown
+  std::string file;
+  uint32_t line = 0;  // 0 if unknown
+  bool inlined = false;
+  std::optional<uint64_t> offset;  // bytes from the function's start
+};
+
+// One frame of one thread. Frames inlined into a physical one come before it, with its pc and sp.
+struct FrameRow {
+  uint32_t thread = 0;  // index into Snapshot::threads
+  uint32_t depth = 0;   // 0 is the innermost
+  uint32_t place = 0;   // index into Snapshot::places
+  uint64_t pc = 0;
+  uint64_t sp = 0;
+  const char* trust = "";  // static storage: 'context', 'cfi', 'call_site', 'frame_pointer', 'scan'
 };
 
 struct HeapRow {
@@ -110,6 +131,8 @@ struct OwnerRow {
   std::string name;  // symbol of the global, or what there is
   std::string module;
   uint32_t thread = 0;  // tid, 0 if none
+  std::string file;     // of the declaration; empty if unknown
+  uint32_t line = 0;    // 0 if unknown
 };
 
 // Leaked chunks that belong together: one head and what it alone keeps. Clusters of the same shape
@@ -146,6 +169,8 @@ struct Snapshot {
   std::vector<ModuleRow> modules;
   std::vector<RegionRow> regions;
   std::vector<ThreadRow> threads;
+  std::vector<PlaceRow> places;
+  std::vector<FrameRow> frames;  // by thread, then depth
   std::vector<HeapRow> heaps;
   std::vector<TypeRow> types;
   std::vector<OwnerRow> owners;

@@ -54,7 +54,7 @@ void append_real(std::string& out, double value) {
 
 bool is_address_column(std::string_view name) {
   return name == "address" || name == "base" || name == "start" || name == "head" || name == "pc" ||
-         name.ends_with("_address");
+         name == "sp" || name.ends_with("_address");
 }
 
 void append_plain(std::string& out, const Cell& cell) {

@@ -21,6 +21,7 @@ struct Streams {
 
 Result<int> run_analyze(const Options& options, Streams streams);
 Result<int> run_info(const Options& options, Streams streams);
+Result<int> run_stacks(const Options& options, Streams streams);
 Result<int> run_leaks(const Options& options, Streams streams);
 Result<int> run_explain(const Options& options, Streams streams);
 Result<int> run_diff(const Options& options, Streams streams);

@@ -28,7 +28,8 @@ Result<int> run_explain(const Options& options, Streams streams) {
   RESIDUE_ASSIGN(const Address address, parse_address(options.arguments[1]));
   RESIDUE_ASSIGN(const auto analysis,
                  analyze_dump(options.arguments[0], options, /*want_evidence=*/true, streams.err));
-  const auto lines = explain(*analysis->files, analysis->snapshot, analysis->evidence, address);
+  const auto lines = explain(analysis->image, analysis->symbolizer.get(), analysis->snapshot,
+                             analysis->evidence, address);
   if (options.format == OutputFormat::kTable) {
     std::string topic;
     for (const ExplainLine& line : lines) {

@@ -45,6 +45,10 @@ class InfoPrinter {
   void fill() {
     const SnapshotInfo& i = s_.info;
     add("process", "file", i.source + ", " + bytes_text(i.source_bytes));
+    if (!image_.packing.empty()) {
+      add("process", "compressed",
+          image_.packing + ", " + bytes_text(image_.unpacked_bytes) + " unpacked");
+    }
     add("process", "format", i.format);
     add("process", "system", i.os + " " + i.arch);
     add("process", "written", i.taken_at);

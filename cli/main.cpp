@@ -22,6 +22,7 @@ int exit_code(const Error& error) {
     case ErrorCode::kNotMapped:
     case ErrorCode::kIo:
       return kExitInput;
+    case ErrorCode::kNoSpace:
     case ErrorCode::kInternal:
       break;
   }
@@ -41,8 +42,13 @@ Result<int> dispatch(const Options& options, Streams streams) {
     streams.out << text;
     return kExitDone;
   }
+  if (options.command == "completion") {
+    streams.out << completion_script();
+    return kExitDone;
+  }
   if (options.command == "analyze") return run_analyze(options, streams);
   if (options.command == "info") return run_info(options, streams);
+  if (options.command == "stacks") return run_stacks(options, streams);
   if (options.command == "leaks") return run_leaks(options, streams);
   if (options.command == "explain") return run_explain(options, streams);
   if (options.command == "diff") return run_diff(options, streams);

@@ -40,6 +40,18 @@ const std::vector<Command>& commands() {
        1,
        {},
        "The memory table divides every byte of every mapping into exactly one category."},
+      {"stacks",
+       "DUMP [--tid N]",
+       "every thread's stack, symbolized",
+       1,
+       1,
+       {"tid", "limit"},
+       "The crashed thread comes first, and threads with equal stacks are shown once. Each frame "
+       "is\n"
+       "found by call frame information; one that was found by less says by what: call_site (a\n"
+       "frame that a tail call replaced), frame_pointer, or scan (a guess). Long stacks are shown\n"
+       "with their innermost and outermost 100 frames; --limit N shows the innermost N (0: all).\n"
+       "With --format json, csv or tsv: one row per frame, threads in the order of the dump."},
       {"leaks",
        "DUMP | DB[@SNAPSHOT]",
        "leaked clusters, largest first",
@@ -74,6 +86,13 @@ const std::vector<Command>& commands() {
        {},
        "Reading only. The tables stand in docs/schema.md; 'chunk' has one row per chunk:\n"
        "  residue query core \"SELECT state, count(*), sum(size) FROM chunk GROUP BY state\""},
+      {"completion",
+       "",
+       "a script that completes commands and options in bash",
+       0,
+       0,
+       {},
+       "For this shell: source <(residue completion)"},
       {"symbols",
        "DUMP",
        "which debug files were found, and what would bring the missing ones",
@@ -107,7 +126,9 @@ po::options_description global_options() {
        "look for modules below DIR instead of /")                               //
       ("debuginfod", "ask the servers of DEBUGINFOD_URLS for what is missing")  //
       ("format", po::value<std::string>()->value_name("NAME"),
-       "table (default), json, csv or tsv")                                //
+       "table (default), json, csv or tsv")  //
+      ("jobs", po::value<unsigned>()->value_name("N"),
+       "use N threads (default: one for each processor)")                  //
       ("quiet", "print no summary and no notes")                           //
       ("strict", "a damaged or truncated dump is an error (exit code 3)")  //
       ("no-progress", "no progress line on the terminal")                  //
@@ -122,6 +143,7 @@ po::options_description command_options() {
       ("db", po::value<std::string>()->value_name("FILE"), "store into this database")  //
       ("label", po::value<std::string>()->value_name("TEXT"), "name of the snapshot")   //
       ("by", po::value<std::string>()->value_name("DIMENSION"), "one dimension only")   //
+      ("tid", po::value<uint32_t>()->value_name("N"), "this thread only")               //
       ("limit", po::value<int64_t>()->value_name("N"), "show N rows (0: all)");
   return options;
 }
@@ -199,6 +221,8 @@ Result<Options> fill(const po::variables_map& values) {
   options.database = text(values, "db");
   options.label = text(values, "label");
   options.dimension = text(values, "by");
+  if (values.count("jobs") != 0) options.jobs = values["jobs"].as<unsigned>();
+  if (values.count("tid") != 0) options.tid = values["tid"].as<uint32_t>();
   if (values.count("limit") != 0) options.limit = values["limit"].as<int64_t>();
   if (values.count("limit") != 0 && options.limit < 0) return usage_error("--limit is negative");
   if (values.count("format") != 0) {
@@ -210,7 +234,61 @@ Result<Options> fill(const po::variables_map& values) {
   return options;
 }
 
+// "--a --b": of what one command, or every command, takes.
+std::string option_words(const po::options_description& options,
+                         const std::vector<std::string>* only) {
+  std::string words;
+  for (const auto& option : options.options()) {
+    const std::string& name = option->long_name();
+    if (only != nullptr && std::find(only->begin(), only->end(), name) == only->end()) continue;
+    words.append(words.empty() ? "--" : " --").append(name);
+  }
+  return words;
+}
+
 }  // namespace
+
+std::string completion_script() {
+  std::string names = "help";
+  std::string cases;
+  for (const Command& command : commands()) {
+    names.append(" ").append(command.name);
+    const std::string own = option_words(command_options(), &command.options);
+    if (own.empty()) continue;
+    cases.append("    ").append(command.name).append(") words+=' ").append(own).append("' ;;\n");
+  }
+  return "# bash completion of residue; made by 'residue completion'\n"
+         "_residue() {\n"
+         "  local here=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command= word\n"
+         "  local names='" +
+         names +
+         "'\n"
+         "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
+         "    [[ \" $names \" == *\" $word \"* ]] && { command=$word; break; }\n"
+         "  done\n"
+         "  case $before in\n"
+         "    --format) COMPREPLY=($(compgen -W 'table json csv tsv' -- \"$here\")); return ;;\n"
+         "    --symbols|--sysroot) COMPREPLY=($(compgen -d -- \"$here\")); return ;;\n"
+         "    --by) COMPREPLY=($(compgen -W 'type owner module size heap' -- \"$here\")); return "
+         ";;\n"
+         "    help) COMPREPLY=($(compgen -W \"$names\" -- \"$here\")); return ;;\n"
+         "  esac\n"
+         "  local words='" +
+         option_words(global_options(), nullptr) +
+         "'\n"
+         "  case $command in\n" +
+         cases +
+         "  esac\n"
+         "  if [[ $here == -* ]]; then\n"
+         "    COMPREPLY=($(compgen -W \"$words\" -- \"$here\"))\n"
+         "  elif [[ -z $command ]]; then\n"
+         "    COMPREPLY=($(compgen -W \"$names\" -- \"$here\"))\n"
+         "  else\n"
+         "    COMPREPLY=($(compgen -f -- \"$here\"))\n"
+         "  fi\n"
+         "}\n"
+         "complete -o filenames -F _residue residue\n";
+}
 
 Result<Options> parse_options(int argc, const char* const* argv) {
   po::options_description all;
@@ -245,8 +323,8 @@ Result<std::string> help_text(const std::string& topic) {
     out += "  residue help COMMAND\n      more about one command\n\n";
     out +=
         "Exit codes: 0 done; 2 wrong usage; 3 the input is not readable as any known dump or\n"
-        "database (with --strict: damaged); 4 internal error, or a result could not be "
-        "written.\n\n";
+        "database (with --strict: damaged); 4 internal error, a result could not be written, or\n"
+        "no space to unpack a compressed dump (see TMPDIR).\n\n";
   } else {
     const Command* command = find_command(topic);
     if (command == nullptr) return usage_error("unknown command '" + topic + "'");

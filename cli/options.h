@@ -19,9 +19,11 @@ struct Options {
   bool quiet = false;
   bool strict = false;
   bool progress = true;
+  unsigned jobs = 0;      // --jobs: worker threads, 0 for one per processor
   std::string database;   // --db
   std::string label;      // --label
   std::string dimension;  // --by
+  uint32_t tid = 0;       // --tid; 0 means all
   int64_t limit = -1;     // --limit; 0 means all, -1 the command's default
 };
 
@@ -31,5 +33,8 @@ Result<Options> parse_options(int argc, const char* const* argv);
 // The text of `residue help` (topic empty) or `residue help COMMAND`; kUsage for an unknown
 // command.
 Result<std::string> help_text(const std::string& topic);
+
+// A bash script that completes commands, options and files.
+std::string completion_script();
 
 }  // namespace residue

@@ -1,9 +1,10 @@
 // residue symbols: which files with symbols were found, which are missing, and what would bring
 // them.
+#include <optional>
+
 #include "cli/analysis.h"
 #include "cli/table.h"
 #include "formats/base/text.h"
-#include "formats/format.h"
 #include "symbolize/symbol_report.h"
 
 namespace residue {
@@ -27,17 +28,18 @@ void summarize(const SymbolReport& report, std::ostream& out) {
 Result<int> run_symbols(const Options& options, Streams streams) {
   const std::string& path = options.arguments[0];
   Diagnostics diagnostics;
-  auto image = open_dump(path, options.search, diagnostics);
-  if (!image) return std::move(image).error().in(path);
-  if (options.strict && diagnostics.has_damage()) {
-    print_diagnostics(path, diagnostics, options, streams.err);
-    return Error{ErrorCode::kCorrupt, path + ": is damaged, and --strict is given", {}};
-  }
-  const DebugFiles files(*image, options.search);
+  std::optional<Progress> progress;
+  progress.emplace(streams.err, options.progress && Progress::is_terminal(), path);
+  RESIDUE_ASSIGN(const Image image, open_image(path, options, &*progress, &diagnostics));
+  progress->stage("looking for debug files");
+  const DebugFiles files(image, options.search);
   const SymbolReport report = report_symbols(files);
+  progress.reset();
+  print_diagnostics(path, diagnostics, options, streams.err);
+  RESIDUE_TRY(check_strict(path, diagnostics, options));
   TextTable table({"module", "what", "state", "path", "reason", "remedy"});
   for (const SymbolReport::Row& row : report.rows) {
-    const Module& module = image->modules[row.module.value()];
+    const Module& module = image.modules[row.module.value()];
     const SymbolFinding& f = row.finding;
     table.add({std::string(base_name(module.path)), f.what, f.state, f.path, f.reason, f.remedy});
   }

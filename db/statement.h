@@ -31,6 +31,11 @@ struct KeptText {
   std::string_view text;
 };
 
+// A number that becomes NULL when it is 0: a line, a thread id.
+struct KnownNumber {
+  uint64_t value;
+};
+
 class Statement {
  public:
   static Result<Statement> prepare(sqlite3* db, std::string_view sql);
@@ -75,6 +80,9 @@ class Statement {
   int put(int index, std::string_view text);
   int put(int index, const std::string& text) { return put(index, std::string_view(text)); }
   int put(int index, KeptText kept);
+  int put(int index, KnownNumber number) {
+    return number.value == 0 ? put(index, std::nullopt) : put(index, number.value);
+  }
   int put(int index, std::span<const std::byte> bytes);
   int put(int index, Address address) { return put(index, address.value()); }
   int put(int index, ByteCount bytes) { return put(index, bytes.value()); }

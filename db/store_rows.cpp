@@ -1,5 +1,6 @@
 #include "db/store_rows.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -40,6 +41,26 @@ Result<void> store_process_image(sqlite3* db, int64_t id, const Snapshot& s) {
       });
 }
 
+// A runaway recursion has hundreds of thousands of frames that say the same: of one thread the
+// innermost and the outermost kStoredFrames are kept. `depth` shows the gap.
+Result<void> store_frames(sqlite3* db, int64_t id, const Snapshot& s) {
+  constexpr uint32_t kStoredFrames = 2000;
+  std::vector<uint32_t> depths(s.threads.size());
+  for (const FrameRow& f : s.frames) {
+    depths[f.thread] = std::max(depths[f.thread], f.depth + 1);
+  }
+  return each(
+      db,
+      "INSERT INTO frame (snapshot, id, tid, depth, pc, module, function, file, line, inlined, "
+      "trust) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      s.frames, [&](Statement& insert, size_t i, const FrameRow& f) -> Result<void> {
+        if (f.depth >= kStoredFrames && f.depth + kStoredFrames < depths[f.thread]) return {};
+        const PlaceRow& p = s.places[f.place];
+        return insert.run(id, i, s.threads[f.thread].tid, f.depth, f.pc, p.module, p.function,
+                          p.file, KnownNumber{p.line}, p.inlined, std::string_view(f.trust));
+      });
+}
+
 Result<void> store_heaps(sqlite3* db, int64_t id, const Snapshot& s) {
   return each(
       db,
@@ -62,11 +83,11 @@ Result<void> store_findings(sqlite3* db, int64_t id, const Snapshot& s) {
                      return insert.run(id, i, t.name, t.module, t.origin, t.confidence);
                    }));
   RESIDUE_TRY(each(db,
-                   "INSERT INTO owner (snapshot, id, kind, name, module, thread) "
-                   "VALUES (?, ?, ?, ?, ?, ?)",
+                   "INSERT INTO owner (snapshot, id, kind, name, module, file, line, thread) "
+                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                    s.owners, [id](Statement& insert, size_t i, const OwnerRow& o) {
-                     const auto thread = o.thread == 0 ? std::nullopt : std::optional(o.thread);
-                     return insert.run(id, i, o.kind, o.name, o.module, thread);
+                     return insert.run(id, i, o.kind, o.name, o.module, o.file, KnownNumber{o.line},
+                                       KnownNumber{o.thread});
                    }));
   return each(db,
               "INSERT INTO cluster (snapshot, id, head, count, chunks, bytes, shape, type, module, "
@@ -119,6 +140,7 @@ Result<void> store_diagnostics(sqlite3* db, int64_t id, const Diagnostics& diagn
 
 Result<void> store_rows(sqlite3* db, int64_t snapshot_id, const Snapshot& snapshot) {
   RESIDUE_TRY(store_process_image(db, snapshot_id, snapshot));
+  RESIDUE_TRY(store_frames(db, snapshot_id, snapshot));
   RESIDUE_TRY(store_heaps(db, snapshot_id, snapshot));
   RESIDUE_TRY(store_findings(db, snapshot_id, snapshot));
   RESIDUE_TRY(store_sums(db, snapshot_id, snapshot));

@@ -12,6 +12,7 @@
 #include "formats/base/result.h"
 #include "formats/file_search.h"
 #include "formats/image.h"
+#include "formats/packed/unpack.h"
 
 namespace residue {
 
@@ -23,9 +24,11 @@ struct Format {
   Result<Image> (*read)(MappedFile file, const FileSearch& search, Diagnostics& diagnostics);
 };
 
-// Opens a dump of any known format. Fails with kUnsupported if no format knows the file.
-Result<Image> open_dump(const std::string& path, const FileSearch& search,
-                        Diagnostics& diagnostics);
+// Opens a dump of any known format, compressed or not (see docs/formats/compressed.md). Fails with
+// kUnsupported if no format knows the file, and with kNoSpace if it cannot be unpacked here.
+// Offsets in errors and diagnostics are those in the dump itself unless they say "compressed".
+Result<Image> open_dump(const std::string& path, const FileSearch& search, Diagnostics& diagnostics,
+                        const UnpackProgress& progress = {});
 
 // "elf-core, minidump": for messages.
 std::string known_formats();

@@ -19,6 +19,7 @@
 
 #include "formats/base/address.h"
 #include "formats/base/byte_cursor.h"
+#include "formats/base/holes.h"
 #include "formats/base/mapped_file.h"
 
 namespace residue {
@@ -103,6 +104,7 @@ struct Module {
   std::optional<AddressRange> unwind_index;     // PT_GNU_EH_FRAME: .eh_frame_hdr
   std::optional<AddressRange> exception_index;  // PT_ARM_EXIDX
   bool is_executable = false;
+  std::optional<Address> link_map;  // the dynamic linker's record of it
   // The file on disk, if it was found and its build-id is the one in the dump; empty otherwise.
   std::span<const std::byte> file;
   std::string file_path;
@@ -133,7 +135,9 @@ struct Thread {
 struct Image {
   std::string source;  // path as given
   uint64_t source_bytes = 0;
-  std::string taken_at;  // UTC, ISO 8601: when the file was written
+  std::string packing;          // "zstd", …: how the file is compressed; empty if it is not
+  uint64_t unpacked_bytes = 0;  // what came out of it then
+  std::string taken_at;         // UTC, ISO 8601: when the file was written
   std::string format;
   std::string os;
   Architecture architecture = Architecture::kUnknown;
@@ -152,8 +156,11 @@ struct Image {
   std::vector<Region> regions;
   std::vector<Module> modules;
   std::vector<Thread> threads;
+  // The dynamic linker's records (struct link_map) of all objects it loaded, in its order.
+  std::vector<Address> link_maps;
 
   std::vector<MappedFile> files;  // owns what the spans above point into
+  Holes holes;                    // of `files`: scans of memory leave them out
 
   // The region that holds `a`, or null.
   const Region* find_region(Address a) const;

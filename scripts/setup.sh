@@ -11,13 +11,14 @@
 
 DEMO_PACKAGES=(
   build-essential cmake ninja-build gdb
-  libboost-program-options-dev libsqlite3-dev libzstd-dev zlib1g-dev liblzma-dev
+  libboost-program-options-dev libsqlite3-dev llvm-19-dev
+  libzstd-dev liblz4-dev liblzma-dev zlib1g-dev libbz2-dev
 )
 TEST_PACKAGES=(
   "${DEMO_PACKAGES[@]}"
   libgtest-dev libgmock-dev libbenchmark-dev
   clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck valgrind
-  libc6-dbg python3 sqlite3 xz-utils zstd
+  libc6-dbg dwz python3 sqlite3 bzip2 gzip lz4 xz-utils zstd dwz elfutils clang-19 lld-19
 )
 
 if [[ -t 1 && -z ${NO_COLOR:-} ]]; then

@@ -20,6 +20,14 @@ constexpr const char* kVdso = "[vdso]";
 // named.
 constexpr size_t kMaxMissingUnits = 10;
 
+// The path that the file had before it was removed or replaced.
+std::string plain_path(const Module& module) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  std::string path = module.path;
+  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
+  return path;
+}
+
 bool has_debug_info(const SymbolFile& file) { return file.has(".debug_info"); }
 
 // By type, not by name: that survives a lost table of names.
@@ -191,13 +199,13 @@ void DebugFiles::Impl::use_module_file(const Module& module, State* state) {
 void DebugFiles::Impl::find_unconfirmed(const Module& module, State* state) {
   FileSearch named = search_;
   named.debuginfod_cache.clear();
-  const auto candidates = named.module_candidates(module.path, "", module.is_executable);
-  const std::string recorded = search_.sysroot + module.path;
+  auto candidates = named.module_candidates(module.path, "", module.is_executable);
+  // The last one is where the process had it: what lies there may be anything by now.
+  const bool is_exe = module.is_executable && !search_.executable.empty();
+  if (!is_exe && !module.path.empty()) candidates.pop_back();
   for (const std::string& path : candidates) {
-    // What merely lies where the process had it may be anything by now.
-    const bool is_given = path == search_.executable || path != recorded;
     const Opened& opened = open(path);
-    if (opened.file == nullptr || !is_given) continue;
+    if (opened.file == nullptr) continue;
     // A file that was named for it and has an id cannot be compared by it, but by its headers.
     if (auto reason = differs_by_headers(*opened.file, image_, module, /*is_debug=*/false)) {
       state->findings.push_back({"binary", "mismatch", path, std::move(*reason), ""});
@@ -216,7 +224,7 @@ void DebugFiles::Impl::find_unconfirmed(const Module& module, State* state) {
 
 void DebugFiles::Impl::report_other_binaries(const Module& module, State* state) {
   for (const std::string& path :
-       search_.module_candidates(module.path, module.build_id, module.is_executable)) {
+       search_.module_candidates(plain_path(module), module.build_id, module.is_executable)) {
     const Opened& opened = open(path);
     if (opened.file == nullptr) {
       if (opened.code != ErrorCode::kIo && opened.file == nullptr) {
@@ -266,16 +274,17 @@ void DebugFiles::Impl::find_debug(const Module& module, State* state) {
   const std::string id = !module.build_id.empty() ? module.build_id
                          : binary != nullptr      ? binary->build_id()
                                                   : std::string();
+  const std::string recorded = plain_path(module);
   const auto link = binary == nullptr ? std::nullopt : read_debug_link(*binary);
   for (const Candidate& c : candidates_by_build_id(search_, id)) {
     if (try_debug(module, c, std::nullopt, state)) return;
   }
   if (link) {
-    for (const Candidate& c : candidates_by_link(search_, file, module.path, link->name)) {
+    for (const Candidate& c : candidates_by_link(search_, file, recorded, link->name)) {
       if (try_debug(module, c, link, state)) return;
     }
   }
-  for (const Candidate& c : candidates_by_name(search_, file, module.path)) {
+  for (const Candidate& c : candidates_by_name(search_, file, recorded)) {
     if (try_debug(module, c, std::nullopt, state)) return;
   }
   if (search_.debuginfod && !id.empty()) {
@@ -387,7 +396,9 @@ void DebugFiles::Impl::find_symtab(State* state) {
   }
   if (files.symtab != nullptr) {
     if (files.symtab != files.debug) {
-      state->findings.push_back({"symtab", "found", files.symtab->path(), "", ""});
+      state->findings.push_back({"symtab", "found", files.symtab->path(),
+                                 files.symtab == files.dump_pages ? "in the dump's own pages" : "",
+                                 ""});
     }
     return;
   }
@@ -419,7 +430,7 @@ const SymbolFile* DebugFiles::Impl::find_package(const Module& module, State* st
     return file == nullptr ? std::string() : file->path();
   };
   for (const std::string& candidate :
-       package_candidates(search_, path(files.binary), path(files.debug), module.path)) {
+       package_candidates(search_, path(files.binary), path(files.debug), plain_path(module))) {
     const Opened& opened = open(candidate);
     if (opened.file == nullptr) continue;
     if (!opened.file->has(".debug_cu_index") && !opened.file->has(".debug_tu_index")) {

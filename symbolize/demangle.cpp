@@ -45,6 +45,8 @@ std::string function_name(const std::string& name) {
     // type's parameters.
     if (!function.ends_with('}')) return function;
   }
+  // Without parameters LLVM's does not look at the rest of the name: whole, it must be one.
+  if (!demangle_with_llvm(name, /*with_parameters=*/true)) return name;
   return demangle_with_llvm(name, /*with_parameters=*/false).value_or(name);
 }
 

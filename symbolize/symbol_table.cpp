@@ -326,9 +326,24 @@ const SymbolTable::Table* SymbolTable::table_at(Address a, uint64_t* bias) const
   if (region == nullptr || region->module == kNone<ModuleId>) return nullptr;
   const size_t m = region->module.value();
   *bias = files_.image().modules[m].bias;
+  return &table_of(m);
+}
+
+const SymbolTable::Table& SymbolTable::table_of(size_t m) const {
   Table& table = tables_[m];
   std::call_once(table.once, [&] { load(m, &table); });
-  return &table;
+  return table;
+}
+
+std::optional<FunctionSymbol> SymbolTable::find_named(ModuleId module,
+                                                      std::string_view name) const {
+  const uint64_t bias = files_.image().modules[module.value()].bias;
+  for (const Source& source : table_of(module.value()).sources) {
+    for (const Entry& e : source.functions) {
+      if (source.name(e) == name) return FunctionSymbol{e.address + bias, e.size, name, e.size > 0};
+    }
+  }
+  return std::nullopt;
 }
 
 std::optional<FunctionSymbol> SymbolTable::find_function(Address a) const {

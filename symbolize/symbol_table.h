@@ -49,10 +49,13 @@ class SymbolTable {
   std::optional<FunctionSymbol> find_function(Address a) const;
   // The variable or vtable that holds `a`. Of several names the shortest.
   std::optional<DataSymbol> find_data(Address a) const;
+  // The function of a module with this (mangled) name. Looks at all symbols.
+  std::optional<FunctionSymbol> find_named(ModuleId module, std::string_view name) const;
   SymbolLevel level(ModuleId module) const;
 
  private:
   struct Table;
+  const Table& table_of(size_t module) const;
   const Table* table_at(Address a, uint64_t* bias) const;
   void load(size_t m, Table* table) const;
 

@@ -248,8 +248,7 @@ class GlibcWalk {
     walked.run.gap = static_cast<uint32_t>(span - usable);
     walked.run.heap = heap;
     walked.run.bytes = image_.view(chunk.user, chunk.usable);
-    walked.starts.assign((span / kAlignment + 63) / 64, 0);
-    walked.starts[0] = 1;
+    walked.starts = {1};
     walked.states.push_back(ChunkState::kUsed);
     parts_->runs.push_back(std::move(walked));
   }
@@ -277,7 +276,14 @@ class GlibcWalk {
 
 void walk_glibc(const Image& image, HeapParts* parts, Diagnostics& diagnostics) {
   // Only LP64 little-endian layouts are known so far.
-  if (image.pointer_width != 8 || image.order != ByteOrder::kLittle) return;
+  const bool wide = image.pointer_width == 8;
+  if (!wide || image.order != ByteOrder::kLittle) {
+    std::string message = "heaps of ";
+    message += wide ? "big-endian" : "32-bit";
+    message += " glibc are not walked yet: nothing is said of leaks";
+    diagnostics.add(Severity::kWarning, kStage, "heaps", 0, message);
+    return;
+  }
   GlibcWalk(image, parts, diagnostics).run();
 }
 

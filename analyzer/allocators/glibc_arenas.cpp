@@ -58,20 +58,29 @@ class ArenaFinder {
   void scan(const Region& region, std::vector<Arena>* found) {
     for (const ArenaLayout& layout : kArenaLayouts) {
       if (region.bytes.size() < layout.size) continue;
-      const uint64_t last = region.bytes.size() - layout.size;
-      for (uint64_t at = 0; at <= last; at += kWord) {
-        const uint64_t address = region.range.base.value() + at;
-        const uint64_t next = load<uint64_t>(region.bytes.subspan(at + layout.next));
-        // Either the arena is alone in its ring, or `next` is a thread arena, which follows the
-        // heap_info at the start of a heap aligned to at least 1 MiB.
-        const uint64_t low = next & 0xfffff;
-        if (next != address && low != kHeapInfoSizes[0] && low != kHeapInfoSizes[1]) continue;
-        if (already(*found, address) || !is_arena(Address(address), layout, true)) continue;
-        if (auto arenas = ring(Address(address), layout)) {
-          arenas->front().module = region.module;
-          for (Arena& arena : *arenas) found->push_back(std::move(arena));
+      // What can be the word `next` of an arena; in a hole it would be zero.
+      const auto nexts =
+          region.bytes.subspan(layout.next, region.bytes.size() - layout.size + sizeof(uint64_t));
+      image_.holes.for_each_data(nexts, [&](uint64_t from, uint64_t until) {
+        for (uint64_t at = from; at + kWord <= until; at += kWord) {
+          try_arena(region, at, load<uint64_t>(nexts.subspan(at)), layout, found);
         }
-      }
+      });
+    }
+  }
+
+  // Whether an arena begins at region.bytes[at] whose word `next` is this.
+  void try_arena(const Region& region, uint64_t at, uint64_t next, const ArenaLayout& layout,
+                 std::vector<Arena>* found) {
+    const uint64_t address = region.range.base.value() + at;
+    // Either the arena is alone in its ring, or `next` is a thread arena, which follows the
+    // heap_info at the start of a heap aligned to at least 1 MiB.
+    const uint64_t low = next & 0xfffff;
+    if (next != address && low != kHeapInfoSizes[0] && low != kHeapInfoSizes[1]) return;
+    if (already(*found, address) || !is_arena(Address(address), layout, true)) return;
+    if (auto arenas = ring(Address(address), layout)) {
+      arenas->front().module = region.module;
+      for (Arena& arena : *arenas) found->push_back(std::move(arena));
     }
   }
 

@@ -4,12 +4,13 @@
 #include <map>
 #include <optional>
 
+#include "analyzer/thread_layout.h"
 #include "formats/base/text.h"
 
 namespace residue::glibc {
 namespace {
 
-// Static TLS below the thread pointer that is searched for the tcache pointer. glibc's static TLS
+// Static TLS at the thread pointer that is searched for the tcache pointer. glibc's static TLS
 // surplus is 1664 bytes and libraries loaded at start-up come before it.
 constexpr uint64_t kTlsWindow = 16384;
 constexpr uint64_t kMaxListLength = 1 << 24;
@@ -149,15 +150,17 @@ ChainResult follow_fastbin(const Image& image, const Arena& arena, uint32_t bin,
 std::vector<Tcache> find_tcaches(const Image& image) {
   struct Candidate {
     size_t thread;
-    uint64_t distance;
+    uint64_t distance;  // in words
     Tcache tcache;
   };
   std::vector<Candidate> candidates;
   std::map<uint64_t, unsigned> votes;
+  const ThreadLayout& layout_of_threads = thread_layout(image.architecture);
   for (size_t t = 0; t < image.threads.size(); ++t) {
     const Thread& thread = image.threads[t];
-    for (uint64_t distance = kWord; distance <= kTlsWindow; distance += kWord) {
-      const auto value = image.word(Address(thread.thread_pointer - distance));
+    for (uint64_t distance = 0; distance < kTlsWindow / kWord; ++distance) {
+      const auto value =
+          image.word(static_tls_word(layout_of_threads, thread.thread_pointer, distance));
       if (!value) break;
       const TcacheLayout* layout = tcache_at(image, *value);
       if (layout == nullptr) continue;

@@ -17,7 +17,7 @@ struct Tcache {
 };
 
 // The tcache structs of all threads, found through each thread's TLS: the pointer lies at the same
-// distance below the thread pointer in every thread.
+// distance from the thread pointer in every thread.
 std::vector<Tcache> find_tcaches(const Image& image);
 
 // Whether the chunk with this user address can be a tcache struct: every counter agrees with its

@@ -26,16 +26,21 @@ class Memory {
  public:
   // `extent`: how far the memory reaches, dumped or not. `trailer`: what a mapping has behind its
   // chunk.
-  Memory(uint64_t base, std::span<const std::byte> bytes, uint64_t extent, uint64_t page,
-         uint64_t trailer)
-      : base_(base), bytes_(bytes), extent_(extent), page_(page), trailer_(trailer) {}
+  Memory(uint64_t base, std::span<const std::byte> bytes, const Holes& holes, uint64_t extent,
+         uint64_t page, uint64_t trailer)
+      : base_(base),
+        bytes_(bytes),
+        holes_(holes),
+        extent_(extent),
+        page_(page),
+        trailer_(trailer) {}
 
   void scan(std::vector<MmappedChunk>* chunks) const {
     const uint64_t first = ((base_ + page_ - 1) & ~(page_ - 1)) - base_;
     for (uint64_t at = first; at + kHeaderSize <= bytes_.size();) {
       const uint64_t mapping = chunk_at(at);
       if (mapping == 0) {
-        at += page_;
+        at = next_page(first, at + page_);
         continue;
       }
       chunks->push_back(describe(at, mapping));
@@ -46,6 +51,13 @@ class Memory {
  private:
   Header header(uint64_t at) const {
     return {load<uint64_t>(bytes_.subspan(at)), load<uint64_t>(bytes_.subspan(at + kWord))};
+  }
+
+  // `at`, or where that lies in a hole of the file, which has no header, the last of the places a
+  // page apart from `first` that does not lie behind the hole.
+  uint64_t next_page(uint64_t first, uint64_t at) const {
+    const uint64_t data = holes_.skip(bytes_, at / Holes::kGrain * Holes::kGrain);
+    return data <= at ? at : first + (data - first) / page_ * page_;
   }
 
   // The length of the mapping whose first chunk header is at `at`, or 0 if there is none.
@@ -71,8 +83,10 @@ class Memory {
       if (is_moved_header(at, mapping, alignment - kHeaderSize)) lead = alignment - kHeaderSize;
     }
     const uint64_t seen = std::min<uint64_t>(mapping, bytes_.size() - at);
-    for (uint64_t user = page_; user < seen && lead == 0; user += page_) {
-      if (is_moved_header(at, mapping, user - kHeaderSize)) lead = user - kHeaderSize;
+    const uint64_t first = at + page_ - kHeaderSize;
+    for (uint64_t header = first; header + kHeaderSize < at + seen && lead == 0;
+         header = next_page(first, header + page_)) {
+      if (is_moved_header(at, mapping, header - at)) lead = header - at;
     }
     return {{Address(base_ + at), ByteCount(mapping)},
             Address(base_ + at + lead + kHeaderSize),
@@ -81,6 +95,7 @@ class Memory {
 
   uint64_t base_;
   std::span<const std::byte> bytes_;
+  const Holes& holes_;
   uint64_t extent_;
   uint64_t page_;
   uint64_t trailer_;
@@ -89,6 +104,8 @@ class Memory {
 }  // namespace
 
 std::optional<Parameters> find_parameters(const Image& image, const Arena& main) {
+  // How far malloc_par may begin before the words that it is known by.
+  constexpr uint64_t kReach = 4 * Holes::kGrain;
   const Address heap_start =
       main.stretches.empty() ? Address(0) : main.stretches.front().memory.base;
   std::optional<Parameters> fallback;
@@ -96,6 +113,11 @@ std::optional<Parameters> find_parameters(const Image& image, const Arena& main)
     if (region.kind != RegionKind::kModuleData || region.module != main.module) continue;
     for (const ParametersLayout& layout : kParametersLayouts) {
       for (uint64_t at = 0; at + layout.size <= region.bytes.size(); at += kWord) {
+        if (at % MappedFile::kMinHole == 0) {
+          const uint64_t data = image.holes.skip(region.bytes, at);
+          at = std::max(at, data - std::min<uint64_t>(data, kReach));
+        }
+        if (at + layout.size > region.bytes.size()) break;
         const auto bytes = region.bytes.subspan(at);
         // arena_test is 8 on 64-bit unless a tunable changed it; sbrk_base is where the heap
         // starts.
@@ -138,7 +160,7 @@ std::vector<MmappedChunk> find_mmapped(const Image& image, const std::vector<Add
     for_each_unclaimed(claimed, region_begin, region_end, [&](uint64_t begin, uint64_t end) {
       const uint64_t extent = (end == region_end ? mapped_end : end) - begin;
       const auto bytes = image.view(Address(begin), end - begin);
-      Memory(begin, bytes, extent, image.page_size, trailer).scan(&chunks);
+      Memory(begin, bytes, image.holes, extent, image.page_size, trailer).scan(&chunks);
     });
   }
   return chunks;

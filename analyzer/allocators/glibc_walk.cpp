@@ -227,10 +227,20 @@ class StretchWalker {
   // The nearest place after `bad` from which the chain can be believed, or the end of the readable
   // bytes. Chains from wrong places die within a few steps.
   uint64_t resynchronise(uint64_t bad) const {
-    for (uint64_t from = bad + kAlignment; readable(from); from += kAlignment) {
+    for (uint64_t from = bad + kAlignment; readable(from); from = next_place(from)) {
       if (chain_starts(from)) return from;
     }
     return piece_end();
+  }
+
+  // The next place for a header. A header that is all zeros, in a hole of the file, is none.
+  uint64_t next_place(uint64_t from) const {
+    const uint64_t next = from + kAlignment;
+    if ((next - piece_) % MappedFile::kMinHole >= kAlignment) return next;
+    const uint64_t at = (next - piece_) / Holes::kGrain * Holes::kGrain;
+    const uint64_t data = piece_ + image_.holes.skip(bytes_, at) / kAlignment * kAlignment;
+    // Top is known by its place alone.
+    return std::max(next, next <= top_ ? std::min(data, top_) : data);
   }
 
   const Image& image_;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstdint>
@@ -18,26 +19,38 @@ Error io_error(const std::string& what) {
   return Error{ErrorCode::kIo, what + ": " + std::generic_category().message(errno), {}};
 }
 
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
+// How many holes are looked for: two system calls each.
+constexpr unsigned kMaxHoles = 1 << 17;
 
- private:
-  int fd_;
-};
+std::vector<std::span<const std::byte>> find_holes(int fd, std::span<const std::byte> bytes) {
+  std::vector<std::span<const std::byte>> holes;
+  const auto size = static_cast<off_t>(bytes.size());
+  off_t at = 0;
+  for (unsigned n = 0; n < kMaxHoles && at < size; ++n) {
+    const off_t hole = lseek(fd, at, SEEK_HOLE);
+    if (hole < at || hole >= size) break;
+    off_t data = lseek(fd, hole, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) data = size;  // no data behind this hole
+    if (data < hole) break;
+    at = std::min(data, size);
+    const auto length = static_cast<size_t>(at - hole);
+    if (length >= MappedFile::kMinHole) {
+      holes.push_back(bytes.subspan(static_cast<size_t>(hole), length));
+    }
+  }
+  return holes;
+}
 
 }  // namespace
 
 Result<MappedFile> MappedFile::open(const std::string& path) {
   // O_NONBLOCK: opening a FIFO by mistake must not wait for a writer.
   const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (fd.get() < 0) return io_error("cannot be opened");
+  if (!fd.is_open()) return io_error("cannot be opened");
+  return map(fd, path);
+}
+
+Result<MappedFile> MappedFile::map(const FileDescriptor& fd, const std::string& path) {
   struct stat status {};
   if (fstat(fd.get(), &status) != 0) return io_error("cannot be examined");
   if (S_ISDIR(status.st_mode)) return Error{ErrorCode::kIo, "is a directory", {}};
@@ -50,6 +63,7 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
   if (data == MAP_FAILED) return io_error("cannot be mapped");
   file.data_ = static_cast<const std::byte*>(data);
   file.size_ = size;
+  file.holes_ = find_holes(fd.get(), file.bytes());
   return file;
 }
 
@@ -59,6 +73,7 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(holes_, other.holes_);
   return *this;
 }
 

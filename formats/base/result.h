@@ -25,6 +25,7 @@ enum class ErrorCode : uint8_t {
   kNotFound,     // the named thing does not exist
   kUsage,        // the request itself makes no sense
   kIo,           // the operating system refused
+  kNoSpace,      // this machine lacks the space it takes; elsewhere it may go well
   kInternal,     // a bug of ours
 };
 

@@ -1,6 +1,7 @@
 #include "formats/elf/core_modules.h"
 
 #include <algorithm>
+#include <map>
 
 #include "formats/base/range_map.h"
 #include "formats/base/text.h"
@@ -21,7 +22,7 @@ std::optional<Address> aux_address(const CoreNotes& notes, uint64_t type) {
 }
 
 bool looks_like_library(std::string_view path) {
-  const auto name = without_deleted(base_name(std::string(path)));
+  const auto name = without_deleted(base_name(path));
   return name.ends_with(".so") || name.find(".so.") != std::string_view::npos;
 }
 
@@ -86,12 +87,16 @@ class ModuleFinder {
   void add_without_header(const MappedFileEntry& file, AddressRange range) {
     const bool is_program = entry_ && range.contains(*entry_);
     if (!is_program && !looks_like_library(file.path)) return;
-    diagnostics_.add(Severity::kWarning, kStage, file.path, 0,
+    add_bare(range, file.path);
+  }
+
+  void add_bare(AddressRange range, const std::string& path) {
+    diagnostics_.add(Severity::kWarning, kStage, path, 0,
                      "its ELF header is not in the core, so neither its build-id nor its segments "
                      "are known");
     Module bare;
     bare.range = range;
-    add(std::move(bare), file.path);
+    add(std::move(bare), path);
   }
 
   void add_vdso() {
@@ -105,29 +110,48 @@ class ModuleFinder {
   // something, should the regions of two modules have become one. Names are ld.so's.
   void find_by_magic() {
     const std::vector<LoadedObject> loaded = read_link_map(image_, notes_.auxv);
-    std::map<uint64_t, const LoadedObject*> by_dynamic;
     for (const LoadedObject& object : loaded) {
-      by_dynamic.emplace(object.dynamic.value(), &object);
-      try_header(Address(object.bias), by_dynamic);
+      by_dynamic_.emplace(object.dynamic.value(), &object);
     }
-    if (const auto base = aux_address(notes_, kAuxBase)) try_header(*base, by_dynamic);
+    for (const LoadedObject& object : loaded) try_header(Address(object.bias));
+    if (const auto base = aux_address(notes_, kAuxBase)) try_header(*base);
     for (const Region& region : image_.regions) {
-      if (!region.bytes.empty()) try_header(region.range.base, by_dynamic);
+      if (!region.bytes.empty()) try_header(region.range.base);
     }
+    for (const LoadedObject& object : loaded) add_loaded(object);
   }
 
-  void try_header(Address at, const std::map<uint64_t, const LoadedObject*>& by_dynamic) {
+  void try_header(Address at) {
     if (covered_.contains(at) || !has_magic(image_.view(at, sizeof kMagic))) return;
-    auto module = parse_module(image_, at);
+    auto module = guess_module(image_, at);
     if (!module) return;
     std::string path;
     if (module->dynamic) {
-      const auto object = by_dynamic.find(module->dynamic->base.value());
-      if (object != by_dynamic.end()) path = object->second->path;
+      const auto object = by_dynamic_.find(module->dynamic->base.value());
+      if (object != by_dynamic_.end()) path = object->second->path;
     }
     // ld.so has no name for the program itself.
     if (path.empty() && entry_ && module->range.contains(*entry_)) path = program_path();
     add(std::move(module).value(), std::move(path));
+  }
+
+  // What ld.so loaded and the dump has no header of reaches from its base to the mapping that holds
+  // its dynamic section, RELRO as a rule, and over .data and .bss, which follow.
+  void add_loaded(const LoadedObject& object) {
+    const Region* first = image_.find_region(Address(object.bias));
+    const Region* data = image_.find_region(object.dynamic);
+    if (object.path.empty() || first == nullptr || data == nullptr ||
+        first->range.base != Address(object.bias) || data->range.base < first->range.base ||
+        covered_.contains(first->range.base)) {
+      return;
+    }
+    Address end = data->range.end();
+    const Region* const last = image_.regions.data() + image_.regions.size();
+    for (const Region* next = data + 1; next != last && next <= data + 2; ++next) {
+      if (next->range.base != end || !next->permissions.write) break;
+      end = next->range.end();
+    }
+    add_bare({first->range.base, end - first->range.base}, object.path);
   }
 
   std::string program_path() const {
@@ -141,6 +165,7 @@ class ModuleFinder {
   Diagnostics& diagnostics_;
   const std::optional<Address> entry_;
   RangeSet covered_;
+  std::map<uint64_t, const LoadedObject*> by_dynamic_;
 };
 
 // Which module, and which of its segments, an address lies in. Segments count before the gaps
@@ -212,11 +237,14 @@ void split_at_module_ends(Image* image, const ModuleIndex& index) {
 
 // Kind and module of each region; regions that straddle a module's segments take the kind of their
 // first byte (mappings and segments begin at the same pages).
-void label_regions(Image* image, const ModuleIndex& index) {
+void label_regions(Image* image, const ModuleIndex& index, bool names_known) {
   for (Region& region : image->regions) {
     const ModuleIndex::Place place = index.find(region.range.base);
     if (place.module == RangeIndex::kNothing) continue;
-    if (region.name.empty() && image->modules[place.module].segments.empty()) continue;
+    // Anonymous memory in the gaps of a module of which only the extent is known.
+    if (names_known && region.name.empty() && image->modules[place.module].segments.empty()) {
+      continue;
+    }
     const Segment* segment = place.segment;
     region.module = ModuleId(place.module);
     if (segment != nullptr && region.backing == Backing::kAbsent) {
@@ -232,6 +260,19 @@ void label_regions(Image* image, const ModuleIndex& index) {
   }
 }
 
+// Ties the dynamic linker's records to the modules they describe.
+void add_link_maps(Image* image, const CoreNotes& notes) {
+  std::map<Address, Module*> by_dynamic;
+  for (Module& module : image->modules) {
+    if (module.dynamic) by_dynamic.emplace(module.dynamic->base, &module);
+  }
+  for (const LoadedObject& object : read_link_map(*image, notes.auxv)) {
+    image->link_maps.push_back(object.record);
+    const auto module = by_dynamic.find(object.dynamic);
+    if (module != by_dynamic.end()) module->second->link_map = object.record;
+  }
+}
+
 }  // namespace
 
 void add_modules(Image* image, const CoreNotes& notes, const FileSearch& search,
@@ -240,8 +281,9 @@ void add_modules(Image* image, const CoreNotes& notes, const FileSearch& search,
   for (Module& module : image->modules) open_module_file(image, &module, search, diagnostics);
   const ModuleIndex index(*image);
   split_at_module_ends(image, index);
-  label_regions(image, index);
+  label_regions(image, index, !notes.files.empty());
   fill_from_files(image, notes);
+  add_link_maps(image, notes);
 }
 
 }  // namespace residue::elf

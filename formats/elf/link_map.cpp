@@ -90,7 +90,7 @@ std::vector<LoadedObject> read_link_map(const Image& image,
     const auto field = [&](uint64_t i) { return image.word(Address(at + i * word)); };
     const auto bias = field(0), name = field(1), section = field(2), next = field(3);
     if (!bias || !name || !section || !next) break;
-    LoadedObject object{*bias, Address(*section), {}};
+    LoadedObject object{Address(at), *bias, Address(*section), {}};
     if (const auto path = image.c_string(Address(*name), kMaxPath)) object.path = *path;
     path_bytes += object.path.size();
     if (path_bytes > kMaxPathBytes) break;

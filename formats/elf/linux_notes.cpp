@@ -118,6 +118,12 @@ class LinuxNote {
         warn_of_size("another ABI of the machine is taken");
       }
     }
+    // gdb's cores of LoongArch end where the registers do (binutils 2.37 to 2.42).
+    const size_t registers_end = layout.registers + registers->size;
+    if (machine.architecture == Architecture::kLoongArch64 &&
+        note_.descriptor.size() == registers_end) {
+      layout.size = registers_end;
+    }
     if (note_.descriptor.size() < layout.size) return note_too_short(note_, layout.size);
     if (note_.descriptor.size() > layout.size) {
       warn_of_size(std::to_string(layout.size) + " were expected; the rest is left alone");

@@ -11,6 +11,7 @@ namespace {
 constexpr uint64_t kHeaderBytes = 65536;
 // Notes are a few hundred bytes; a damaged header may claim that all of memory is one.
 constexpr uint64_t kNoteBytes = 65536;
+constexpr uint64_t kMaxDynamicEntries = 4096;
 
 uint64_t page_down(uint64_t a, uint64_t page) { return a & ~(page - 1); }
 uint64_t page_up(uint64_t a, uint64_t page) { return (a + page - 1) & ~(page - 1); }
@@ -70,7 +71,31 @@ void add_segment(const Image& image, const Header& header, const ProgramHeader& 
   }
 }
 
+// Whether a dynamic section can be what lies there: it names its string table before it ends. What
+// is not in the dump cannot be judged.
+bool may_be_dynamic(const Image& image, AddressRange range) {
+  const uint64_t word = image.pointer_width;
+  const uint64_t count = std::min(range.size.value() / (2 * word), kMaxDynamicEntries);
+  for (uint64_t i = 0; i < count; ++i) {
+    const auto tag = image.word(range.base + ByteCount(i * 2 * word));
+    if (!tag) return true;
+    if (*tag == kDynNull) return false;
+    if (*tag == kDynStrtab) return true;
+  }
+  return false;
+}
+
 }  // namespace
+
+Result<Module> guess_module(const Image& image, Address start) {
+  RESIDUE_ASSIGN(Module module, parse_module(image, start));
+  const auto header = read_header(image.view(start, kHeaderBytes));
+  const bool moved = header && header->type == kTypeExecutable && module.bias != 0;
+  if (moved || (module.dynamic && !may_be_dynamic(image, *module.dynamic))) {
+    return Error{ErrorCode::kCorrupt, "a copy of a module's header", {}};
+  }
+  return module;
+}
 
 Result<Module> parse_module(const Image& image, Address start) {
   const auto bytes = image.view(start, kHeaderBytes);

@@ -10,4 +10,9 @@ namespace residue::elf {
 // describe a loadable module of the process's own width and byte order.
 Result<Module> parse_module(const Image& image, Address start);
 
+// The same where nothing but the header's magic says that a module starts here. Fails for a second
+// copy of the header as well: where a file's first page holds the start of its data too, it is
+// mapped once more in front of the data, and lies there about everything.
+Result<Module> guess_module(const Image& image, Address start);
+
 }  // namespace residue::elf

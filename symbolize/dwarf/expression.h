@@ -2,7 +2,8 @@
 //
 // Evaluates DWARF 2-5 with the GNU extensions that GCC and clang emit. Nothing is assumed about the
 // machine that runs this: values are 64-bit, cut to the address size of the dumped program. Work is
-// bounded (operations, stack depth, nesting of calls and entry values).
+// bounded (operations, stack depth, nesting of calls); a context that evaluates again for an entry
+// value bounds that nesting itself.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +17,12 @@
 
 namespace residue {
 
+// A base type entry (DW_TAG_base_type), as typed operations need it.
+struct BaseType {
+  unsigned size = 0;     // bytes
+  uint8_t encoding = 0;  // DW_ATE_*
+};
+
 // What an expression may ask of its surroundings. The default answers "not known", which ends an
 // evaluation with kNotFound.
 class ExpressionContext {
@@ -26,6 +33,8 @@ class ExpressionContext {
   virtual bool read(uint64_t /*address*/, std::span<std::byte> /*out*/) const { return false; }
   virtual std::optional<uint64_t> frame_base() const { return std::nullopt; }  // DW_OP_fbreg
   virtual std::optional<uint64_t> cfa() const { return std::nullopt; }  // DW_OP_call_frame_cfa
+  // DW_OP_push_object_address.
+  virtual std::optional<uint64_t> object_address() const { return std::nullopt; }
   // DW_OP_addrx and constx: entry of .debug_addr of the unit.
   virtual std::optional<uint64_t> indexed_address(uint64_t /*index*/) const { return std::nullopt; }
   // Link-time address → address in the process (DW_OP_addr, addrx).
@@ -36,10 +45,19 @@ class ExpressionContext {
   virtual std::optional<uint64_t> entry_value(std::span<const std::byte> /*expression*/) const {
     return std::nullopt;
   }
-  // Byte size of the base type DIE at this offset of the unit (typed operations); 0 if unknown.
-  virtual unsigned base_type_size(uint64_t /*die*/) const { return 0; }
-  // The expression behind DW_OP_call2/4 (DW_AT_location of that DIE); empty if unknown.
-  virtual std::span<const std::byte> called(uint64_t /*die*/) const { return {}; }
+  // DW_OP_GNU_parameter_ref: what the caller passed for the parameter whose entry is at this offset
+  // of the unit.
+  virtual std::optional<uint64_t> parameter(uint64_t /*die*/) const { return std::nullopt; }
+  // DW_OP_GNU_variable_value: the value of the variable at this offset of .debug_info.
+  virtual std::optional<uint64_t> variable(uint64_t /*die*/) const { return std::nullopt; }
+  // The base type entry at this offset of the unit (typed operations).
+  virtual std::optional<BaseType> base_type(uint64_t /*die*/) const { return std::nullopt; }
+  // DW_OP_call2, call4 (an offset in the unit) and call_ref (`in_section`: in .debug_info): the
+  // DW_AT_location of that entry; empty if it has none.
+  virtual std::optional<std::span<const std::byte>> called(uint64_t /*die*/,
+                                                           bool /*in_section*/) const {
+    return std::nullopt;
+  }
 };
 
 struct ExpressionFormat {
@@ -56,23 +74,37 @@ struct LocationPiece {
     kRegister,  // in the register with DWARF number `value`
     kValue,     // has no place; is worth `value`
     kImplicit,  // has no place; its bytes are `bytes`
-    kNone,      // optimised out
+    // A pointer that was optimised out; what it pointed to is described by the entry at `value` in
+    // .debug_info, `pointer_offset` bytes from its start.
+    kImplicitPointer,
+    kNone,  // optimised out
   };
   Kind kind = Kind::kNone;
   uint64_t value = 0;
   std::span<const std::byte> bytes;  // inside the expression
   uint64_t bit_size = 0;             // 0: the whole variable
   uint64_t bit_offset = 0;           // of DW_OP_bit_piece
+  int64_t pointer_offset = 0;
 };
+
+// What bounds the work of one evaluation; more is kCorrupt.
+inline constexpr unsigned kMaxExpressionOperations = 10'000;
+inline constexpr unsigned kMaxExpressionStack = 256;
+inline constexpr unsigned kMaxExpressionCalls = 4;  // nested DW_OP_call*
 
 // The location that `expression` describes: one piece as a rule, more for DW_OP_piece. An empty
 // expression is a variable without a place (kNone). `initial` is pushed first (the CFA, for CFI).
+//
+// Errors name the operation and its offset in the expression: kTruncated and kCorrupt for a wrong
+// expression, kUnsupported for operations that cannot be done here (other address spaces),
+// kNotFound for what the context does not know, kNotMapped for memory that it cannot read.
 Result<std::vector<LocationPiece>> evaluate_location(std::span<const std::byte> expression,
                                                      const ExpressionFormat& format,
                                                      const ExpressionContext& context,
                                                      std::optional<uint64_t> initial = {});
 
-// The value on top of the stack at the end (CFI: DW_CFA_expression and the like).
+// The value on top of the stack at the end (CFI: DW_CFA_expression and the like). An expression
+// that ends as a register location (DW_OP_reg0) is worth what the register holds.
 Result<uint64_t> evaluate_value(std::span<const std::byte> expression,
                                 const ExpressionFormat& format, const ExpressionContext& context,
                                 std::optional<uint64_t> initial = {});

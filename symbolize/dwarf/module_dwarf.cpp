@@ -10,6 +10,8 @@ namespace {
 constexpr uint64_t kTouchedLimit = uint64_t{8} << 20;
 // Units and abbreviations kept at once.
 constexpr size_t kMemoryLimit = size_t{8} << 20;
+// Units that are asked for their language: assembler and C of the start-up code come first.
+constexpr int kMaxLanguageUnits = 64;
 
 }  // namespace
 
@@ -75,6 +77,21 @@ std::optional<EntryRef> ModuleDwarf::entry(const EntryKey& key) {
   const auto entry = unit->entry_at(key.offset);
   if (!entry) return std::nullopt;
   return EntryRef{unit, *entry};
+}
+
+uint16_t ModuleDwarf::main_language() {
+  if (main_language_) return *main_language_;
+  main_language_ = 0;  // also the answer for a partial unit that is met on the way
+  int looked_at = 0;
+  for (const UnitHeader& header : main_->units()) {
+    if (header.is_type_unit() || looked_at == kMaxLanguageUnits) continue;
+    const Unit* unit = main_->unit(header);
+    if (unit == nullptr || unit->root().tag == kTagPartialUnit) continue;
+    ++looked_at;
+    if (*main_language_ == 0 || unit->is_cpp()) main_language_ = unit->root().language;
+    if (unit->is_cpp()) break;
+  }
+  return *main_language_;
 }
 
 void ModuleDwarf::touched(uint64_t bytes) {

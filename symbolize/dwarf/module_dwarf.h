@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -41,6 +42,10 @@ class ModuleDwarf {
   // The entry behind a key, and its unit; nullopt if the file is damaged there.
   std::optional<EntryRef> entry(const EntryKey& key);
 
+  // The language of the first compilation unit that names one, C++ before others: that of units
+  // which say nothing. 0 if there is none.
+  uint16_t main_language();
+
   // Counts bytes that were touched; every few megabytes the files' pages are given back.
   void touched(uint64_t bytes);
   // Forgets Units and abbreviations if they have grown large: no Unit, Entry or view of one may be
@@ -61,6 +66,7 @@ class ModuleDwarf {
   std::set<uint64_t> missing_;  // DWO ids that were reported
   bool alternate_reported_ = false;
   uint64_t touched_ = 0;
+  std::optional<uint16_t> main_language_;
   Diagnostics diagnostics_;
 };
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "symbolize/demangle.h"
+#include "symbolize/dwarf/canonical_names.h"
 #include "symbolize/dwarf/scopes.h"
 
 namespace residue::dwarf {
@@ -98,7 +99,7 @@ std::string Names::own_name(const Unit& unit, const Entry& entry, int depth) {
   const bool may_lack = unit.is_cpp() && entry.has_children() && !name.empty() &&
                         name.find('<') == std::string::npos && entry.tag() != kTagNamespace;
   if (may_lack) name += template_arguments(unit, entry, depth + 1);
-  return name;
+  return unit.is_cpp() ? canonical_template_name(name) : name;
 }
 
 // The names of scopes from the outside in, joined; ends with a separator unless it is empty.

@@ -55,6 +55,7 @@ class Names {
                                  std::vector<std::string>& arguments);
   std::string type_name(const EntryRef& type, int depth);
   std::string declare(const EntryRef& type, std::string inner, int depth);
+  std::string declare_qualified(const EntryRef& type, std::string inner, int depth);
   std::string parameters(const EntryRef& type, int depth);
 
   static constexpr int kMaxTypes = 4096;

@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "formats/base/text.h"
+#include "symbolize/dwarf/canonical_names.h"
 #include "symbolize/dwarf/entry_cursor.h"
 #include "symbolize/dwarf/names.h"
 
@@ -46,20 +47,37 @@ const char* mark_of(uint16_t tag) {
   }
 }
 
-const char* qualifier_of(uint16_t tag) {
-  switch (tag) {
-    case kTagConstType:
-      return "const";
-    case kTagVolatileType:
-      return "volatile";
-    case kTagRestrictType:
-      return "restrict";
-    case kTagAtomicType:
-      return "_Atomic";
-    default:
-      return nullptr;
+// Qualifiers of one type, in the order in which they are written.
+struct Qualifiers {
+  bool is_const = false;
+  bool is_volatile = false;
+  bool is_restrict = false;
+  bool is_atomic = false;
+
+  bool take(uint16_t tag) {
+    switch (tag) {
+      case kTagConstType:
+        return is_const = true;
+      case kTagVolatileType:
+        return is_volatile = true;
+      case kTagRestrictType:
+        return is_restrict = true;
+      case kTagAtomicType:
+        return is_atomic = true;
+      default:
+        return false;
+    }
   }
-}
+  // Each with a space behind it.
+  std::string text(bool is_cpp) const {
+    std::string all;
+    if (is_const) all += "const ";
+    if (is_volatile) all += "volatile ";
+    if (is_restrict) all += is_cpp ? "__restrict__ " : "restrict ";
+    if (is_atomic) all += "_Atomic ";
+    return all;
+  }
+};
 
 // C needs "struct" before a name; so do the languages that gdb takes for C.
 bool is_c_unit(const Unit& unit) {
@@ -93,12 +111,15 @@ const char* keyword_of(uint16_t tag) {
 }
 
 std::string dimension(const Unit& unit, const Entry& subrange) {
-  if (const auto count = unit.constant(subrange, kAtCount))
+  if (const auto count = unit.constant(subrange, kAtCount)) {
     return "[" + std::to_string(*count) + "]";
-  const auto last = unit.constant(subrange, kAtUpperBound);
-  // GCC writes -1 for arrays without elements.
-  if (last) return "[" + std::to_string(static_cast<uint32_t>(*last + 1)) + "]";
-  return "[]";
+  }
+  const auto last = unit.find(subrange, kAtUpperBound);
+  if (!last) return unit.find(subrange, kAtCount) ? "[variable length]" : "[]";
+  if (!last->is_constant()) return "[variable length]";
+  // GCC writes -1 for arrays without elements, before version 9 as four bytes.
+  const bool none = last->form == kFormData4 && last->number == UINT32_MAX;
+  return "[" + std::to_string(none ? 0 : last->number + 1) + "]";
 }
 
 std::string dimensions(const EntryRef& array) {
@@ -152,13 +173,8 @@ std::string Names::declare(const EntryRef& type, std::string inner, int depth) {
     }
     return declare(to, std::move(inner), depth + 1);
   }
-  if (const char* qualifier = qualifier_of(tag)) {
-    const EntryRef to = target();
-    // Of a pointer it is written behind, of all else before.
-    const bool behind = to.unit != nullptr && mark_of(to.entry.tag()) != nullptr;
-    if (behind) return declare(to, before(std::string(" ").append(qualifier), inner), depth + 1);
-    return std::string(qualifier).append(" ").append(declare(to, std::move(inner), depth + 1));
-  }
+  Qualifiers qualifiers;
+  if (qualifiers.take(tag)) return declare_qualified(type, std::move(inner), depth + 1);
   switch (tag) {
     case kTagArrayType:
       return declare(target(), std::move(inner).append(dimensions(type)), depth + 1);
@@ -179,11 +195,36 @@ std::string Names::declare(const EntryRef& type, std::string inner, int depth) {
   }
   std::string name = compose(identity_of(type), depth + 1);
   const char* keyword = keyword_of(tag);
+  if (tag == kTagBaseType) name = canonical_base_type(name);
   if (name.empty()) name = keyword == nullptr ? "?" : std::string(keyword).append(" {...}");
   // C needs the keyword; the other languages do not write it.
   const bool is_c = keyword != nullptr && !name.ends_with("{...}") && is_c_unit(*type.unit);
   if (is_c) name.insert(0, std::string(keyword).append(" "));
   return before(std::move(name), inner);
+}
+
+std::string Names::declare_qualified(const EntryRef& type, std::string inner, int depth) {
+  Qualifiers qualifiers;
+  EntryRef to = type;
+  // Of an array they are those of its elements.
+  std::string extents;
+  for (int i = 0; i < kMaxDepth && to.unit != nullptr; ++i) {
+    if (to.entry.tag() == kTagArrayType) {
+      extents += dimensions(to);
+    } else if (!qualifiers.take(to.entry.tag())) {
+      break;
+    }
+    to = to.unit->follow(to.entry, kAtType).value_or(EntryRef{});
+  }
+  // Of a pointer they are written behind, of all else before.
+  std::string text = qualifiers.text(type.unit->is_cpp());
+  if (to.unit == nullptr || mark_of(to.entry.tag()) == nullptr) {
+    return text.append(declare(to, std::move(inner.append(extents)), depth + 1));
+  }
+  inner += extents;
+  if (inner.empty() || inner[0] == '[') text.pop_back();
+  text.insert(0, " ").append(inner);
+  return declare(to, std::move(text), depth + 1);
 }
 
 std::string Names::parameters(const EntryRef& type, int depth) {
@@ -194,13 +235,19 @@ std::string Names::parameters(const EntryRef& type, int depth) {
     if (child.tag() == kTagFormalParameter) {
       const auto of = type.unit->follow(child, kAtType).value_or(EntryRef{});
       parts.push_back(type_name(of, depth + 1));
+      // GCC leaves out that `this` is const; clang leaves out that there is one at all.
+      const bool is_this = parts.size() == 1 && type.unit->is_cpp() &&
+                           type.unit->flag(child, kAtArtificial) && parts[0].ends_with('*');
+      if (is_this) parts[0] += " const";
     } else if (child.tag() == kTagUnspecifiedParameters) {
       parts.emplace_back("...");
     }
     walk.skip_children();
   }
-  const bool none =
-      parts.empty() && (type.unit->is_cpp() || type.unit->flag(type.entry, kAtPrototyped));
+  const bool prototyped = type.unit->is_cpp() || type.unit->flag(type.entry, kAtPrototyped);
+  // "int f();" of C says nothing of the parameters.
+  if (!prototyped && parts.size() == 1 && parts[0] == "...") parts.clear();
+  const bool none = parts.empty() && prototyped;
   return none ? "(void)" : "(" + join(parts) + ")";
 }
 

@@ -91,6 +91,10 @@ void Unit::read_root() {
     }
     return true;
   });
+  // dwz's partial units do not repeat the language of those that they were taken from.
+  if (root_.language == 0 && root_.tag == kTagPartialUnit) {
+    root_.language = file_.module().main_language();
+  }
 }
 
 bool Unit::is_cpp() const {

@@ -182,6 +182,35 @@ TEST(ChunkMap, FindsTheStartBeforeAPointerIntoAHugeChunk) {
   }
 }
 
+// A chunk of a sparse core can be far larger than all that is in the dump.
+TEST(ChunkMap, AChunkOfAHundredGigabytesTakesOneWord) {
+  constexpr uint64_t kBegin = 0x7d0000000010, kSize = uint64_t{100} << 30;
+  ChunkMap map;
+  residue::Run run;
+  run.begin = Address(kBegin);
+  run.end = Address(kBegin + kSize);
+  run.gap = 8;
+  // The first chunk has 32 bytes, the second the rest.
+  std::vector<uint64_t> starts(100);
+  starts[0] = 0b101;
+  map.add_run(run, starts);
+  map.finish();
+  EXPECT_EQ(map.runs()[0].words, 1U);
+  ASSERT_EQ(map.size(), 2U);
+  uint64_t start = 0;
+  for (const uint64_t at : {uint64_t{32}, uint64_t{5000}, kSize / 2, kSize - 1}) {
+    EXPECT_EQ(map.find(kBegin + at, &start), ChunkId(1)) << at;
+    EXPECT_EQ(start, kBegin + 32);
+  }
+  EXPECT_EQ(map.find(kBegin + 31, &start), ChunkId(0));
+  EXPECT_EQ(map.find(kBegin + kSize, &start), kNone<ChunkId>);
+  EXPECT_EQ(map.usable(ChunkId(1)).value(), kSize - 32 - 8);
+  uint64_t total = 0;
+  map.for_each(
+      [&](ChunkId, Address, ByteCount usable, const residue::Run&) { total += usable.value(); });
+  EXPECT_EQ(total, kSize - 2 * 8);
+}
+
 TEST(ChunkMap, ReachesTheEndOfTheAddressSpace) {
   Model model(4);
   model.add_run(0xffffffffff600000, {0x20, 0x9fffc0}, 8, 0);

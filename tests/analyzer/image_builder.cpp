@@ -229,6 +229,9 @@ Image ImageBuilder::build() const {
   image.format = image_.format;
   image.os = image_.os;
   image.architecture = image_.architecture;
+  image.order = image_.order;
+  image.pointer_width = image_.pointer_width;
+  image.address_tag_mask = image_.address_tag_mask;
   image.pid = image_.pid;
   image.executable = image_.executable;
   image.complete = dropped_.empty() && image_.complete;

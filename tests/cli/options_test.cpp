@@ -29,6 +29,22 @@ TEST(Options, RepeatedSymbolDirectoriesKeepTheirOrder) {
   EXPECT_EQ(options->search.symbols, (std::vector<std::string>{"a", "b"}));
 }
 
+TEST(Options, StacksTakeAThreadAndALimit) {
+  const auto options = parse({"--jobs", "3", "stacks", "core", "--tid", "71", "--limit", "0"});
+  ASSERT_TRUE(options);
+  EXPECT_EQ(options->command, "stacks");
+  EXPECT_EQ(options->tid, 71U);
+  EXPECT_EQ(options->limit, 0);
+  EXPECT_EQ(options->jobs, 3U);
+}
+
+TEST(Options, CompletionKnowsCommandsAndOptions) {
+  const std::string script = completion_script();
+  for (const char* word : {"analyze", "stacks", "--symbols", "--tid", "--format", "tsv"}) {
+    EXPECT_NE(script.find(word), std::string::npos) << word;
+  }
+}
+
 TEST(Options, AbbreviationsAreRefused) {
   const auto options = parse({"info", "core", "--form", "json"});
   ASSERT_FALSE(options);
@@ -49,6 +65,9 @@ TEST(Options, WrongUsageIsAnError) {
                                              {"analyze", "a", "b", "--db", "d", "--label", "one"},
                                              {"analyze", "a", "--label", "no database"},
                                              {"info", "core", "--db", "x"},
+                                             {"info", "core", "--tid", "1"},
+                                             {"stacks", "core", "--tid", "main"},
+                                             {"stacks"},
                                              {"info", "core", "--unknown"}}) {
     const auto options = parse(words);
     ASSERT_FALSE(options) << (words.empty() ? "(nothing)" : words.back());
@@ -66,7 +85,8 @@ TEST(Options, HelpOfACommandIsAskedForInTwoWays) {
 }
 
 TEST(Options, EveryCommandHasAHelpText) {
-  for (const char* name : {"analyze", "info", "leaks", "explain", "diff", "query"}) {
+  for (const char* name :
+       {"analyze", "info", "stacks", "leaks", "explain", "diff", "query", "completion"}) {
     const auto text = help_text(name);
     ASSERT_TRUE(text) << name;
     EXPECT_NE(text->find(std::string("residue ") + name), std::string::npos);

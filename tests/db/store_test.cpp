@@ -137,6 +137,58 @@ TEST(Store, SameDumpIsStoredOnce) {
   EXPECT_EQ(value_of(database, "SELECT count(*) FROM snapshot"), "5");
 }
 
+TEST(Store, FramesReferToTheirThreadsAndPlaces) {
+  auto heap = tiny();
+  Snapshot& s = heap.snapshot;
+  s.threads = {{70, "", false, 0, "", {}, ""}, {71, "", true, 11, "SIGSEGV", {}, ""}};
+  PlaceRow named;
+  named.module = "a.out";
+  named.function = "f<int>";
+  named.file = "/src/f.cpp";
+  named.line = 12;
+  named.inlined = true;
+  s.places = {{}, named};
+  s.frames = {{0, 0, 1, 0x1000, 0x7000, "context"},
+              {1, 0, 0, 0x2000, 0x8000, "context"},
+              {1, 1, 1, 0x3000, 0x8010, "scan"}};
+  Database database = open_or_die(":memory:", Mode::kWrite);
+  ASSERT_TRUE(store(database, s));
+  EXPECT_EQ(
+      rows_of(database,
+              "SELECT tid, depth, pc, module, function, file, line, inlined, trust "
+              "FROM frame ORDER BY id"),
+      (std::vector<Row>{{"70", "0", "4096", "a.out", "f<int>", "/src/f.cpp", "12", "1", "context"},
+                        {"71", "0", "8192", "NULL", "NULL", "NULL", "NULL", "0", "context"},
+                        {"71", "1", "12288", "a.out", "f<int>", "/src/f.cpp", "12", "1", "scan"}}));
+}
+
+TEST(Store, OfARunawayRecursionBothEndsAreKept) {
+  auto heap = tiny();
+  Snapshot& s = heap.snapshot;
+  s.threads = {{70, "", true, 11, "SIGSEGV", {}, ""}};
+  s.places = {{}};
+  constexpr uint32_t kDepth = 100000;
+  for (uint32_t i = 0; i < kDepth; ++i) s.frames.push_back({0, i, 0, i, i, "cfi"});
+  Database database = open_or_die(":memory:", Mode::kWrite);
+  ASSERT_TRUE(store(database, s));
+  EXPECT_EQ(value_of(database, "SELECT min(depth) FROM frame"), "0");
+  EXPECT_EQ(value_of(database, "SELECT max(depth) FROM frame"), std::to_string(kDepth - 1));
+  EXPECT_LT(std::stoi(value_of(database, "SELECT count(*) FROM frame")), 10000);
+  EXPECT_GE(std::stoi(value_of(database, "SELECT count(*) FROM frame WHERE depth < 50000")), 1000);
+  EXPECT_GE(std::stoi(value_of(database, "SELECT count(*) FROM frame WHERE depth > 50000")), 1000);
+}
+
+TEST(Store, OwnersSayWhereTheyAreDeclared) {
+  auto heap = tiny();
+  heap.snapshot.owners = {{"global", "table", "a.out", 0, "server.cpp", 41},
+                          {"thread", "stack", "", 70, "", 0}};
+  Database database = open_or_die(":memory:", Mode::kWrite);
+  ASSERT_TRUE(store(database, heap.snapshot));
+  EXPECT_EQ(
+      rows_of(database, "SELECT name, file, line, thread FROM owner ORDER BY id"),
+      (std::vector<Row>{{"table", "server.cpp", "41", "NULL"}, {"stack", "NULL", "NULL", "70"}}));
+}
+
 TEST(Store, LabelBelongsToOneSnapshot) {
   const TempDir dir;
   Database database = open_or_die(dir.file("a.db"), Mode::kWrite);

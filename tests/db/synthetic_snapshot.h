@@ -90,9 +90,9 @@ inline void add_tables(Snapshot& s, size_t types, size_t owners, size_t clusters
       {"server", "/usr/bin/server", "0a0b", Address(0x400000), ByteCount(0x2000), "full"});
   s.regions.push_back(
       {Address(0x10000000), ByteCount(0x21000), "rw-", "heap", "", ByteCount(0x20000)});
-  s.threads.push_back(
-      {4711, "main", true, 11, "SIGSEGV / SEGV_MAPERR", Address(0xffffffffffffff00)});
-  s.threads.push_back({4712, "worker", false, 0, "", std::nullopt});
+  s.threads.push_back({4711, "main", true, 11, "SIGSEGV / SEGV_MAPERR", Address(0xffffffffffffff00),
+                       "outermost frame"});
+  s.threads.push_back({4712, "worker", false, 0, "", std::nullopt, ""});
   HeapRow heap;
   heap.allocator = "glibc";
   heap.name = "main_arena";
@@ -110,7 +110,7 @@ inline void add_tables(Snapshot& s, size_t types, size_t owners, size_t clusters
     s.types.push_back({"Type" + std::to_string(i), "server", "vtable", "exact"});
   }
   for (size_t i = 0; i < owners; ++i)
-    s.owners.push_back({"global", "g" + std::to_string(i), "", 0});
+    s.owners.push_back({"global", "g" + std::to_string(i), "", 0, "", 0});
   for (size_t i = 0; i < clusters; ++i) {
     ClusterRow cluster;
     cluster.head = Address(0x10000010 + i);

@@ -14,7 +14,7 @@ import support  # noqa: E402
 from small_core import SmallCoreTest, read_bytes  # noqa: E402
 from support import EXIT_DONE, EXIT_INPUT, EXIT_INTERNAL, EXIT_USAGE  # noqa: E402
 
-COMMANDS = ("analyze", "info", "leaks", "explain", "diff", "query")
+COMMANDS = ("analyze", "info", "leaks", "explain", "diff", "query", "symbols")
 
 
 class UsageTest(support.TestCase):
@@ -42,13 +42,14 @@ class UsageTest(support.TestCase):
 
     def test_too_few_arguments(self):
         for arguments in (["analyze"], ["info"], ["leaks"], ["explain", "x"], ["diff", "x", "1"],
-                          ["query", "x"]):
+                          ["query", "x"], ["symbols"]):
             with self.subTest(arguments=arguments):
                 self.refused(*arguments, expect=EXIT_USAGE, names=("too few", arguments[0]))
 
     def test_too_many_arguments(self):
         for arguments in (["info", "x", "y"], ["leaks", "x", "y"], ["explain", "x", "1", "2"],
-                          ["diff", "x", "1", "2", "3"], ["query", "x", "y", "z"]):
+                          ["diff", "x", "1", "2", "3"], ["query", "x", "y", "z"],
+                          ["symbols", "x", "y"]):
             with self.subTest(arguments=arguments):
                 self.refused(*arguments, expect=EXIT_USAGE, names=("too many", arguments[0]))
 
@@ -87,7 +88,7 @@ class UnreadableInputTest(support.TestCase):
 
     def assert_refused(self, path, *reasons):
         for arguments in (["analyze", path], ["info", path], ["leaks", path],
-                          ["explain", path, "0x10"], ["query", path, "SELECT 1"]):
+                          ["explain", path, "0x10"], ["query", path, "SELECT 1"], ["symbols", path]):
             with self.subTest(command=arguments[0]):
                 done = self.refused(*arguments, expect=EXIT_INPUT, names=reasons, timeout=5)
                 self.assertTrue(done.stderr.startswith(f"residue: {path}: "), self.describe(done))
@@ -217,7 +218,8 @@ class OutputTest(SmallCoreTest):
     def test_every_command_speaks_json(self):
         address = self.query(self.core, "SELECT address FROM chunk LIMIT 1")[0]["address"]
         for arguments in (["analyze", self.core], ["info", self.core], ["leaks", self.core],
-                          ["explain", self.core, address], ["query", self.core, "SELECT 1"]):
+                          ["explain", self.core, address], ["query", self.core, "SELECT 1"],
+                          ["symbols", self.core]):
             with self.subTest(command=arguments[0]):
                 rows = self.json(*arguments)
                 self.assertIsInstance(rows, list)
@@ -236,7 +238,8 @@ class OutputTest(SmallCoreTest):
         self.assertEqual(len(json.loads(after.stdout)), 1)
 
     def test_a_good_dump_leaves_stderr_empty(self):
-        for arguments in (["analyze", self.core], ["info", self.core], ["leaks", self.core]):
+        for arguments in (["analyze", self.core], ["info", self.core], ["leaks", self.core],
+                          ["symbols", self.core]):
             self.assertEqual(self.residue(*arguments).stderr, "")
 
     def test_quiet_analyze_prints_nothing(self):

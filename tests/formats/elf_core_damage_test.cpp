@@ -5,11 +5,13 @@
 #include <functional>
 #include <random>
 
+#include "formats/base/text.h"
 #include "gtest/gtest.h"
 #include "tests/support/bytes.h"
 #include "tests/support/dump_file.h"
 #include "tests/support/image_laws.h"
 #include "tests/support/sample_core.h"
+#include "tests/support/seed_cores.h"
 
 namespace residue {
 namespace {
@@ -105,6 +107,56 @@ TEST_F(ElfCoreDamage, ACutCoreKeepsWhatItStillHas) {
   for (const Region& r : whole.image->regions) expected += r.range.size.value();
   EXPECT_EQ(mapped, expected);  // lost memory is absent, not forgotten
   EXPECT_EQ(bytes, size - layout_.memory);
+}
+
+std::vector<Diagnostic> with_message(const OpenedDump& opened, const std::string& text) {
+  std::vector<Diagnostic> found;
+  for (const Diagnostic& d : opened.diagnostics.items()) {
+    if (d.message.find(text) != std::string::npos) found.push_back(d);
+  }
+  return found;
+}
+
+// Where the memory that the file no longer holds was: ranges that touch are one.
+TEST_F(ElfCoreDamage, ACutCoreSaysWhatIsLost) {
+  // The first module's headers are there, a page and a half of its data is not.
+  const size_t size = layout_.memory + kPage + kPage / 2;
+  const auto opened = open_bytes(std::span(good_).first(size));
+  ASSERT_TRUE(opened.image);
+  const auto sum = with_message(opened, "the file ends here");
+  ASSERT_EQ(sum.size(), 1U);
+  EXPECT_EQ(sum[0].bytes, good_.size() - size);
+  EXPECT_EQ(sum[0].place, "file offset " + hex(size));
+  const auto lost = with_message(opened, "the file ends before these bytes");
+  ASSERT_FALSE(lost.empty());
+  // The program's relro, data and bss follow its headers in the file.
+  const uint64_t relro = SampleCore::kProgram + testing::ModuleBuilder::kRelro;
+  EXPECT_EQ(lost[0].place, "addresses " + hex(relro + kPage / 2) + "-" +
+                               hex(SampleCore::kProgram + testing::ModuleBuilder::kEnd));
+  EXPECT_EQ(lost[0].bytes, 2 * kPage + kPage / 2);
+  uint64_t bytes = 0;
+  for (const Diagnostic& d : lost) bytes += d.bytes;
+  EXPECT_EQ(bytes, sum[0].bytes);
+}
+
+// More ranges than anybody reads: the rest in one line, and no byte left out.
+TEST(ElfCoreLoss, OfManyRangesEndsInASum) {
+  constexpr uint64_t kCount = 50;
+  CoreBuilder core;
+  for (uint64_t i = 0; i < kCount; ++i) {
+    core.add_load(0x10000 + 2 * i * kPage, kRw, pattern(kPage, i));
+  }
+  const auto bytes = core.build();
+  const auto opened = open_bytes(std::span(bytes).first(core.layout().memory));
+  ASSERT_TRUE(opened.image);
+  EXPECT_EQ(opened.diagnostics.dropped(), 0U);
+  uint64_t said = 0;
+  for (const Diagnostic& d : with_message(opened, "the file ends before")) said += d.bytes;
+  EXPECT_EQ(said, kCount * kPage);
+  const auto rest = with_message(opened, "more ranges in here");
+  ASSERT_EQ(rest.size(), 1U);
+  EXPECT_EQ(rest[0].place.substr(rest[0].place.find('-') + 1),
+            hex(0x10000 + 2 * (kCount - 1) * kPage + kPage));
 }
 
 struct Lie {
@@ -288,6 +340,29 @@ TEST_F(ElfCoreDamage, ModuleHeadersMayBeWrong) {
       if (bytes[module + at] == value) continue;
       bytes[module + at] = value;
       expect_lawful(open_bytes(bytes), "module byte " + std::to_string(at));
+    }
+  }
+}
+
+// Every small core of every machine and system, cut everywhere and with every byte wrong.
+TEST(ElfCoreSeeds, MayBeCutAnywhere) {
+  for (const auto& [name, bytes] : testing::seed_cores()) {
+    const size_t step = bytes.size() > 8192 ? 37 : 3;
+    for (size_t size = 0; size < bytes.size(); size += step) {
+      expect_lawful(open_bytes(std::span(bytes).first(size)),
+                    name + " cut at " + std::to_string(size));
+    }
+  }
+}
+
+TEST(ElfCoreSeeds, MayHaveAnyByteWrong) {
+  for (const auto& [name, bytes] : testing::seed_cores()) {
+    // Small ones whole, of larger ones every third byte of what is not memory.
+    const size_t end = std::min<size_t>(bytes.size(), 2048);
+    for (size_t at = 0; at < end; at += bytes.size() > 8192 ? 3 : 1) {
+      auto wrong = bytes;
+      wrong[at] ^= std::byte{0xff};
+      expect_lawful(open_bytes(wrong), name + " byte " + std::to_string(at));
     }
   }
 }

@@ -1,7 +1,12 @@
 #include "tests/support/seed_cores.h"
 
+#include <algorithm>
+
+#include "tests/support/abi_core.h"
+#include "tests/support/bsd_notes.h"
 #include "tests/support/bytes.h"
 #include "tests/support/core_builder.h"
+#include "tests/support/linux_notes.h"
 #include "tests/support/module_builder.h"
 
 namespace residue::testing {
@@ -185,6 +190,61 @@ std::vector<std::byte> heap_core_with(bool tcache_looks_free) {
   return core.compact().build();
 }
 
+// A thread, a file and a stack on each machine that Linux runs on.
+std::vector<std::byte> machine_core(const LinuxAbi& abi) {
+  AbiCore core(abi.abi);
+  core.note("CORE", kNotePrstatus, linux_prstatus(abi, 7, 11, 0x10000));
+  core.note("CORE", kNotePrpsinfo, linux_prpsinfo(abi, 7, "seed", "seed"));
+  core.note("CORE", kNoteSiginfo, linux_siginfo(abi, 11, 1, 0x10));
+  core.note("LINUX", 0x401, counted_words(abi.abi, 2, 0x10000));  // NT_ARM_TLS
+  core.note("LINUX", 0x406, counted_words(abi.abi, 4, 0));        // NT_ARM_PAC_MASK
+  core.note("LINUX", 0x200, counted_words(abi.abi, 8, 6));        // NT_386_TLS
+  AbiBytes aux(abi.abi);
+  aux.word(kAuxPhdr).word(0x20000).word(5).word(2).word(0).word(0);
+  core.note("CORE", kNoteAuxv, aux.data());
+  core.load(0x10000, kRw, pattern(64, 1), kPage);
+  // A program header table, a dynamic section, r_debug and a link map that leads to itself.
+  AbiBytes program(abi.abi);
+  const std::vector<AbiSegment> segments = {{6, 4, 0, 0x20000, 64, 64},
+                                            {2, kRw, 0x100, 0x20100, 64, 64}};
+  const auto headers = abi_elf(abi.abi, 4, segments);
+  const size_t skip = abi.abi.is_64 ? 64 : 52;
+  program.bytes({headers.begin() + static_cast<ptrdiff_t>(skip), headers.end()});
+  program.pad_to(0x100).word(5).word(1).word(21).word(0x20180).pad_to(0x180);
+  program.u32(1).pad_to(0x180 + abi.abi.word()).word(0x201c0).pad_to(0x1c0);
+  program.word(0x20000).word(0x20200).word(0x20100).word(0x201c0).pad_to(0x200).text("/x", 3);
+  core.load(0x20000, kRw, program.data(), kPage);
+  return core.build();
+}
+
+std::vector<std::byte> freebsd_core() {
+  constexpr Abi kAbi = {62, true, false, 0};
+  AbiCore core(kAbi);
+  core.note("FreeBSD", 3, freebsd_prpsinfo(kAbi, 7, "seed", "seed"));
+  core.note("FreeBSD", 1, freebsd_prstatus(kAbi, 100, 11, counted_words(kAbi, 22, 0x10000)));
+  core.note("FreeBSD", 7, AbiBytes(kAbi).text("worker", 20).u32(0).data());
+  core.note("FreeBSD", 17, freebsd_lwpinfo(kAbi, 0x20, 11, 1, 0x10));
+  AbiBytes maps(kAbi);
+  maps.u32(1160);
+  put_freebsd_mapping(&maps, 0x10000, 0x11000, 0, "/bin/seed");
+  put_freebsd_mapping(&maps, 0x20000, 0x21000, 0, "");
+  core.note("FreeBSD", 10, maps.data());
+  core.note("FreeBSD", 16, AbiBytes(kAbi).u32(16).u64(9).u64(0x10010).u64(0).u64(0).data());
+  return core.load(0x10000, kRw, pattern(64, 1), kPage).build();
+}
+
+std::vector<std::byte> netbsd_core() {
+  constexpr Abi kAbi = {62, true, false, 0};
+  AbiCore core(kAbi);
+  core.note("NetBSD-CORE", 1, netbsd_procinfo(kAbi, 11, 1, 7, "seed", 1));
+  core.note("NetBSD-CORE@1", 24,
+            AbiBytes(kAbi).u32(1).pad_to(36).text("worker", 20).u64(0x10000).data());
+  core.note("NetBSD-CORE@1", 33, counted_words(kAbi, 26, 0x10000));
+  core.note("OpenBSD", 10, openbsd_procinfo(kAbi, 11, 7, "seed"));
+  core.note("OpenBSD@1", 20, counted_words(kAbi, 24, 0x10000));
+  return core.load(0x10000, kRw, pattern(64, 1), kPage).build();
+}
+
 }  // namespace
 
 std::vector<std::byte> heap_core() { return heap_core_with(false); }
@@ -194,15 +254,24 @@ std::vector<std::pair<std::string, std::vector<std::byte>>> seed_cores() {
   gcore.note_order(CoreBuilder::NoteOrder::kGcore);
   CoreBuilder extended = kernel_core();
   extended.extended_numbering();
-  return {{"smallest", CoreBuilder().add_load(kStack, kRw, pattern(16, 1)).compact().build()},
-          {"kernel", kernel_core().compact().build()},
-          {"gcore", gcore.compact().build()},
-          {"extended", extended.compact().build()},
-          {"heap", heap_core()},
-          // What fuzzing found.
-          {"freed_cache", heap_core_with(true)},
-          {"endless_dynamic", endless_dynamic_core()},
-          {"top_of_memory", top_of_memory_core()}};
+  std::vector<std::pair<std::string, std::vector<std::byte>>> seeds = {
+      {"smallest", CoreBuilder().add_load(kStack, kRw, pattern(16, 1)).compact().build()},
+      {"kernel", kernel_core().compact().build()},
+      {"gcore", gcore.compact().build()},
+      {"extended", extended.compact().build()},
+      {"heap", heap_core()},
+      // What fuzzing found.
+      {"freed_cache", heap_core_with(true)},
+      {"endless_dynamic", endless_dynamic_core()},
+      {"top_of_memory", top_of_memory_core()},
+      {"freebsd", freebsd_core()},
+      {"netbsd", netbsd_core()}};
+  for (const LinuxAbi& abi : linux_abis()) {
+    std::string name = abi.name;
+    std::replace(name.begin(), name.end(), ' ', '_');
+    seeds.emplace_back(name, machine_core(abi));
+  }
+  return seeds;
 }
 
 }  // namespace residue::testing

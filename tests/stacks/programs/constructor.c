@@ -1,0 +1,2 @@
+int library_function(void);
+int main(void) { return library_function(); }
