@@ -55,7 +55,7 @@ class Explainer {
 
   void explain_memory(Address address) {
     if (const std::string variable = variable_at(address); !variable.empty()) {
-      add("variable", variable);
+      add("symbol", variable);
     }
     if (const auto word = image_.word(address)) {
       uint64_t start = 0;

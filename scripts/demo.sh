@@ -176,6 +176,8 @@ report() {
   heading "What leaked, largest first"
   show_and_run "$RESIDUE" leaks "$DB@$last"
   sample_truth
+  heading "What every thread was doing"
+  show_and_run "$RESIDUE" stacks "${DUMPS[last - 1]}" --limit 12
   if ((last > 1)); then
     heading "What grew"
     show_and_run "$RESIDUE" diff "$DB" 1 "$last"

@@ -12,7 +12,7 @@
 namespace residue::elf {
 
 struct LoadedObject {
-  Address record;           // of the link_map itself
+  Address record;     // of the link_map itself
   uint64_t bias = 0;  // l_addr
   Address dynamic;    // l_ld
   std::string path;   // l_name; empty for the program itself

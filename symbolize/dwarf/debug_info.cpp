@@ -147,7 +147,12 @@ SourceFrames DebugInfo::Impl::frames(const Unit& unit, const FunctionChain& chai
   bool has_file = row.line != 0;
   uint32_t line = row.line;
   uint32_t column = row.column;
-  const size_t count = std::max<size_t>(chain.size(), 1);
+  // What was inlined by nobody knows whom is no frame.
+  std::vector<const FunctionLink*> links;
+  for (const FunctionLink& link : chain) {
+    if (links.empty() || link.has_call) links.push_back(&link);
+  }
+  const size_t count = std::max<size_t>(links.size(), 1);
   for (size_t i = 0; i < count; ++i) {
     SourceFrame frame;
     frame.line = line;
@@ -157,10 +162,10 @@ SourceFrames DebugInfo::Impl::frames(const Unit& unit, const FunctionChain& chai
       frame.file = std::move(path.path);
       frame.directory = static_cast<uint32_t>(path.directory);
     }
-    if (i < chain.size()) {
-      const FunctionLink& link = chain[chain.size() - 1 - i];
+    if (i < links.size()) {
+      const FunctionLink& link = *links[links.size() - 1 - i];
       frame.function = name_of(unit, link.entry);
-      frame.inlined = i + 1 < chain.size();
+      frame.inlined = i + 1 < links.size();
       file = link.call_file;
       has_file = link.call_line != 0;
       line = link.call_line;

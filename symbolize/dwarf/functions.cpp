@@ -74,7 +74,7 @@ class Finder {
           // Of several functions the narrowest counts, and of aliases the last, as in gdb.
           if (everywhere ? !chains_[i].empty() : size > sizes_[i]) return;
           sizes_[i] = size;
-          chains_[i].assign(1, {entry, 0, 0, 0, 0});
+          chains_[i].assign(1, {entry, 0, 0, 0, 0, false});
           found = true;
         });
         if (found) walk_function(entry);
@@ -96,7 +96,7 @@ class Finder {
   // producers are sloppy, and then both are around the address.
   void walk_function(const Entry& function) {
     EntryCursor walk(unit_, function);
-    FunctionChain open = {{function, 0, 0, 0, 0}};
+    FunctionChain open = {{function, 0, 0, 0, 0, false}};
     Entry entry;
     while (walk.next(entry)) {
       while (open.back().depth >= walk.depth()) open.pop_back();
@@ -111,11 +111,9 @@ class Finder {
   }
 
   void add_inlined(const Entry& entry, unsigned depth, FunctionChain& open) {
-    FunctionLink link{entry, depth, 0, 0, 0};
-    // Who called it is not known in strict DWARF 2. A function without its caller confuses more
-    // than it says; gdb takes it for a block, too.
-    if (!read_call(link) || open.size() >= kMaxLinks) return;
-    open.push_back(link);
+    if (open.size() >= kMaxLinks) return;
+    open.push_back({entry, depth, 0, 0, 0, false});
+    read_call(open.back());
     for_each_held(entry, [&](size_t i, uint64_t) {
       FunctionChain& chain = chains_[i];
       // Where the ranges of several overlap, the innermost counts, and of those the first.
@@ -124,7 +122,7 @@ class Finder {
     });
   }
 
-  bool read_call(FunctionLink& link) const {
+  void read_call(FunctionLink& link) const {
     bool has_file = false;
     bool has_line = false;
     unit_.for_each_attribute(link.entry, [&](uint16_t attribute, const Value& value) {
@@ -139,7 +137,7 @@ class Finder {
       }
       return true;
     });
-    return has_file && has_line;
+    link.has_call = has_file && has_line;
   }
 
   const Unit& unit_;

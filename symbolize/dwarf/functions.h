@@ -16,6 +16,9 @@ struct FunctionLink {
   uint64_t call_file = 0;
   uint32_t call_line = 0;
   uint32_t call_column = 0;
+  // Where it was called is known. It is not in strict DWARF 2: then the function's variables are
+  // there, but it makes no frame, as a function without its caller confuses more than it says.
+  bool has_call = false;
 };
 
 // Outermost first: the function itself, then those inlined into it. Empty: in no function.

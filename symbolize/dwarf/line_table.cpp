@@ -215,14 +215,12 @@ class LineTable::Machine {
                          state_.row.line == emitted_.line && state_.line_discriminated;
     state_.discriminated = false;
     if (dead_ || state_.row.line == 0) return;
-    const bool hidden =
-        has_last_ && state_.address == last_address_ && last_is_stmt_ && !state_.is_stmt;
-    // Of another file, gdb leaves such a row out as if it were not there: the next one is compared
-    // with the row before it.
-    if (hidden && state_.row.file != emitted_.file) return;
-    emitted_ = state_.row;
+    const bool same = has_last_ && state_.address == last_address_;
+    const bool yields = same && last_is_stmt_ && !state_.is_stmt;
+    // A row that yields to another file's leaves no trace, so that the next one does not repeat it.
+    if (!yields || state_.row.file == emitted_.file) emitted_ = state_.row;
     // gdb takes rows that only tell apart the blocks of one line for one row.
-    if (repeats || hidden) return;
+    if (repeats || yields) return;
     settle();
     has_last_ = true;
     last_ = state_.row;

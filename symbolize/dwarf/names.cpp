@@ -165,7 +165,8 @@ void Names::prepare(std::span<const EntryRef> entries) {
     const EntryRef& declaration = identity.declaration;
     const bool function =
         entry.entry.tag() == kTagSubprogram || entry.entry.tag() == kTagInlinedSubroutine;
-    if (function && !identity.linkage_name.empty()) continue;
+    const bool composed = identity.language->root().language == kLangRust;
+    if (function && !identity.linkage_name.empty() && !composed) continue;
     const bool known = prefixes_.contains(declaration.unit->key(declaration.entry));
     if (!known && !separator_of(*declaration.unit).empty()) wanted.push_back(declaration);
   }
@@ -207,9 +208,13 @@ std::string Names::function(const EntryRef& function) {
   if (is_ada(unit)) {
     return ada_name(linkage.empty() ? own_name(*identity.language, function.entry, 0) : linkage);
   }
-  // rustc once wrote unmangled paths there: "{impl#0}::run".
-  const bool usable = !linkage.empty() && !is_fortran(unit) && unit.root().language != kLangGo &&
-                      linkage.find('{') == std::string::npos;
+  // gdb 13 composes the names of Rust, Fortran and Go.
+  const uint16_t language = unit.root().language;
+  const bool usable = !linkage.empty() && !is_fortran(unit) && language != kLangGo;
+  if (usable && language == kLangRust) {
+    std::string composed = compose(identity, 0);
+    return composed.empty() ? function_name(linkage) : composed;
+  }
   if (!usable) return compose(identity, 0);
   std::string name = function_name(linkage);
   // What no demangler understands is better read as the entries have it.

@@ -359,7 +359,7 @@ TEST(ElfCoreSeeds, MayHaveAnyByteWrong) {
   for (const auto& [name, bytes] : testing::seed_cores()) {
     // Small ones whole, of larger ones every third byte of what is not memory.
     const size_t end = std::min<size_t>(bytes.size(), 2048);
-    for (size_t at = 0; at < end; at += bytes.size() > 8192 ? 3 : 1) {
+    for (size_t at = 0; at<end; at += bytes.size()> 8192 ? 3 : 1) {
       auto wrong = bytes;
       wrong[at] ^= std::byte{0xff};
       expect_lawful(open_bytes(wrong), name + " byte " + std::to_string(at));

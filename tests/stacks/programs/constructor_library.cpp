@@ -8,9 +8,7 @@ int* nothing;
 
 struct Registry {
   __attribute__((noinline)) explicit Registry(const std::string& name) { add(name); }
-  __attribute__((noinline)) void add(const std::string& name) {
-    *nothing = int(name.size());
-  }
+  __attribute__((noinline)) void add(const std::string& name) { *nothing = int(name.size()); }
 };
 
 static Registry registry("constructor");

@@ -204,11 +204,21 @@ NOINLINE void run(int number) {
   const int place = number / 5 % 5;
   std::unique_ptr<Visitor> visitor;
   switch (number % 5) {
-    case 0: visitor = make<Climber>(place); break;
-    case 1: visitor = make<Caller>(place); break;
-    case 2: visitor = make<Talker>(place); break;
-    case 3: visitor = make<Jumper>(place); break;
-    default: visitor = make<Sorter>(place); break;
+    case 0:
+      visitor = make<Climber>(place);
+      break;
+    case 1:
+      visitor = make<Caller>(place);
+      break;
+    case 2:
+      visitor = make<Talker>(place);
+      break;
+    case 3:
+      visitor = make<Jumper>(place);
+      break;
+    default:
+      visitor = make<Sorter>(place);
+      break;
   }
   visitor->visit(8 + number % 50);
   ++sink;
