@@ -111,7 +111,9 @@ void CallSites::read_target(const Unit& unit, const Value& value, Site& site) {
   if (declares) {
     auto name = owner.find_inherited(target->entry, kAtLinkageName);
     if (!name) name = owner.find_inherited(target->entry, kAtMipsLinkageName);
-    if (!name) name = owner.find_inherited(target->entry, kAtName);
+    // gdb composes the names of C++ functions that have no mangled one (extern "C") with their
+    // parameters, and finds no symbol that is called so.
+    if (!name && !owner.is_cpp()) name = owner.find_inherited(target->entry, kAtName);
     if (name) site.symbol = name->where.unit->string(name->value);
     return;
   }

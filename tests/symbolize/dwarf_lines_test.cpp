@@ -122,12 +122,9 @@ TEST(DwarfLines, ChoosesRowsAsGdbDoes) {
 TEST(DwarfLines, ReturnsToALineAfterAnotherFilesRows) {
   const Shape shape;
   Lines lines(shape);
-  lines.set_address(0x1000).row(0, 67);
-  lines.program().u8(4).uleb(2);  // set_file
-  lines.row(0, 60);
-  lines.program().u8(6).u8(4).uleb(1);          // negate_stmt, set_file
-  lines.program().u8(0).uleb(2).u8(4).uleb(1);  // discriminator
-  lines.row(0, 67).advance(4);                  // at a statement's address: left out
+  lines.set_address(0x1000).row(0, 67).row(1, 60);
+  lines.program().u8(6).u8(0).uleb(2).u8(4).uleb(1);  // negate_stmt, discriminator
+  lines.row(0, 67).advance(4);                        // at a statement's address: left out
   lines.row(0, 67).advance(4);
   lines.end_sequence();
   const Table table(shape, lines.finish(""));
