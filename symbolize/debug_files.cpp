@@ -213,9 +213,10 @@ void DebugFiles::Impl::find_unconfirmed(const Module& module, State* state) {
     }
     state->files.binary = opened.file.get();
     state->files.unconfirmed = true;
-    state->findings.push_back(
-        {"binary", "found", path,
-         "unconfirmed: the dump has no build-id of it, but its program headers are the same", ""});
+    state->findings.push_back({"binary", "found", path,
+                               "unconfirmed: the dump has no build-id of it, but nothing in its "
+                               "program headers speaks against it",
+                               ""});
     return;
   }
   state->findings.push_back({"binary", "missing", module.path,

@@ -54,6 +54,24 @@ std::optional<std::string> differs_from_pages(const SymbolFile& file,
   return std::nullopt;
 }
 
+// Where the dump has no byte of a program, the extent of its mappings is all there is to compare.
+// Only of one that was linked for its address does that say something.
+std::optional<std::string> differs_by_extent(const std::vector<ProgramHeader>& loads,
+                                             const Image& image, const Module& module) {
+  if (!module.is_executable || module.bias != 0 || loads.empty()) {
+    return "the dump has nothing of the module to compare it with";
+  }
+  const uint64_t page = image.page_size;
+  const uint64_t first = loads.front().vaddr & ~(page - 1);
+  uint64_t end = 0;
+  for (const ProgramHeader& h : loads) end = std::max(end, h.vaddr + h.memory_size);
+  // The heap may follow at once.
+  if (first != module.range.base.value() || end > module.range.end().value()) {
+    return "it is not linked for the program's addresses in the dump";
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<std::string> differs_by_build_id(const SymbolFile& file,
@@ -65,8 +83,8 @@ std::optional<std::string> differs_by_build_id(const SymbolFile& file,
 
 std::optional<std::string> differs_by_headers(const SymbolFile& file, const Image& image,
                                               const Module& module, bool is_debug) {
-  if (module.segments.empty()) return "the dump has nothing of the module to compare it with";
   const auto loads = loads_of(file.bytes(), file.header());
+  if (module.segments.empty()) return differs_by_extent(loads, image, module);
   const bool same =
       std::equal(loads.begin(), loads.end(), module.segments.begin(), module.segments.end(),
                  [&](const ProgramHeader& a, const Segment& b) {

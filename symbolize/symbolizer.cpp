@@ -106,6 +106,13 @@ class Symbolizer::Impl {
     auto operator<=>(const Gap&) const = default;
   };
   using GapFrames = std::map<Gap, std::vector<uint64_t>>;
+  // A gap whose caller is in another module than what it called, by its name.
+  struct CrossGap {
+    Gap gap;
+    std::string called;
+    std::vector<uint64_t>* pcs = nullptr;
+  };
+  using CrossGaps = std::map<ModuleId, std::vector<CrossGap>>;  // by the callee's module
 
   DebugInfo* debug_info(ModuleId module) {
     auto& info = debug_info_[module.value()];
@@ -130,7 +137,8 @@ class Symbolizer::Impl {
     return place;
   }
 
-  void fill_gaps(ModuleId module, GapFrames* gaps);
+  void fill_gaps(ModuleId module, GapFrames* gaps, CrossGaps* across);
+  void fill_cross_gaps(ModuleId module, const std::vector<CrossGap>& gaps);
 
   // The addresses of one module, the ones at `indexes`. Modules do not share anything that changes.
   void name_places(ModuleId module, std::span<const uint64_t> addresses,
@@ -205,8 +213,20 @@ void Symbolizer::Impl::add_tail_calls(std::vector<UnwoundStack>* stacks) {
   }
   std::vector<ModuleId> modules;
   for (const auto& [module, gaps] : by_module) modules.push_back(module);
+  std::vector<CrossGaps> across(modules.size());
   parallel_for(modules.size(), jobs_,
-               [&](size_t m) { fill_gaps(modules[m], &by_module.at(modules[m])); });
+               [&](size_t m) { fill_gaps(modules[m], &by_module.at(modules[m]), &across[m]); });
+  CrossGaps by_callee;
+  for (CrossGaps& some : across) {
+    for (auto& [module, gaps] : some) {
+      auto& all = by_callee[module];
+      all.insert(all.end(), gaps.begin(), gaps.end());
+    }
+  }
+  std::vector<ModuleId> callees;
+  for (const auto& [module, gaps] : by_callee) callees.push_back(module);
+  parallel_for(callees.size(), jobs_,
+               [&](size_t m) { fill_cross_gaps(callees[m], by_callee.at(callees[m])); });
   std::map<Gap, std::vector<uint64_t>> found;
   for (auto& [module, gaps] : by_module) {
     for (auto& [gap, pcs] : gaps) {
@@ -238,11 +258,12 @@ void Symbolizer::Impl::add_tail_calls(std::vector<UnwoundStack>* stacks) {
 }
 
 // `gaps` are those whose caller is in `module`.
-void Symbolizer::Impl::fill_gaps(ModuleId module, GapFrames* gaps) {
+void Symbolizer::Impl::fill_gaps(ModuleId module, GapFrames* gaps, CrossGaps* across) {
   if (files_.of(module).debug == nullptr) return;
   const uint64_t bias = image_.modules[module.value()].bias;
   std::vector<CallPair> pairs;
   std::vector<std::vector<uint64_t>*> results;
+  std::vector<std::pair<const Gap*, ModuleId>> origins;
   std::set<ModuleId> callees = {module};
   for (auto& [gap, pcs] : *gaps) {
     uint64_t callee = gap.callee_pc;
@@ -254,8 +275,9 @@ void Symbolizer::Impl::fill_gaps(ModuleId module, GapFrames* gaps) {
       callee = function->address;
       callees.insert(in);
     }
-    pairs.push_back({gap.return_pc - bias, callee - bias});
+    pairs.push_back({gap.return_pc - bias, callee - bias, {}});
     results.push_back(&pcs);
+    origins.emplace_back(&gap, in);
   }
   const auto find_symbol = [&](const std::string& name) -> std::optional<uint64_t> {
     for (const ModuleId m : callees) {
@@ -263,6 +285,36 @@ void Symbolizer::Impl::fill_gaps(ModuleId module, GapFrames* gaps) {
     }
     return std::nullopt;
   };
+  const auto chains = debug_info(module)->tail_calls(pairs, find_symbol);
+  for (size_t i = 0; i < chains.size(); ++i) {
+    for (const uint64_t pc : chains[i]) results[i]->push_back(pc + bias);
+    const auto& [gap, in] = origins[i];
+    if (!chains[i].empty() || in == module) continue;
+    std::string called = debug_info(module)->called_symbol(gap->return_pc - bias);
+    if (!called.empty()) (*across)[in].push_back({*gap, std::move(called), results[i]});
+  }
+}
+
+// `gaps` are those whose callee is in `module` and whose caller is not: what was called by name may
+// have jumped on within the module.
+void Symbolizer::Impl::fill_cross_gaps(ModuleId module, const std::vector<CrossGap>& gaps) {
+  if (files_.of(module).debug == nullptr) return;
+  const uint64_t bias = image_.modules[module.value()].bias;
+  const auto find_symbol = [&](const std::string& name) -> std::optional<uint64_t> {
+    const auto symbol = symbols_.find_named(module, name);
+    return symbol ? std::optional(symbol->address - bias) : std::nullopt;
+  };
+  std::vector<CallPair> pairs;
+  std::vector<std::vector<uint64_t>*> results;
+  for (const CrossGap& cross : gaps) {
+    const auto called = find_symbol(cross.called);
+    const auto callee = symbols_.find_function(Address(cross.gap.callee_pc));
+    // Most calls arrive where they went.
+    if (!called || (callee && callee->address - bias == *called)) continue;
+    pairs.push_back({0, cross.gap.callee_pc - bias, called});
+    results.push_back(cross.pcs);
+  }
+  if (pairs.empty()) return;
   const auto chains = debug_info(module)->tail_calls(pairs, find_symbol);
   for (size_t i = 0; i < chains.size(); ++i) {
     for (const uint64_t pc : chains[i]) results[i]->push_back(pc + bias);

@@ -119,6 +119,27 @@ class ModuleFinder {
       if (!region.bytes.empty()) try_header(region.range.base);
     }
     for (const LoadedObject& object : loaded) add_loaded(object);
+    add_program();
+  }
+
+  // The program where no page with its header is dumped: NetBSD leaves out the text. Its headers'
+  // place is known, and its text, data and .bss follow one another; each may be in two regions, one
+  // with bytes and one without.
+  static constexpr int kMaxProgramRegions = 12;
+  void add_program() {
+    const auto headers = aux_address(notes_, kAuxPhdr);
+    if (!entry_ || !headers || covered_.contains(*entry_)) return;
+    const Region* first = image_.find_region(*headers);
+    if (first == nullptr) return;
+    Address end = first->range.end();
+    const Region* const last = image_.regions.data() + image_.regions.size();
+    for (const Region* next = first + 1; next != last && next < first + kMaxProgramRegions;
+         ++next) {
+      if (next->range.base != end || covered_.contains(next->range.base)) break;
+      end = next->range.end();
+    }
+    const AddressRange range{first->range.base, end - first->range.base};
+    if (range.contains(*entry_)) add_bare(range, program_path());
   }
 
   void try_header(Address at) {

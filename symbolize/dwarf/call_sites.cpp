@@ -59,6 +59,12 @@ class CallSites::Search {
     return chain_.pcs();
   }
 
+  // The same from the entry of the function that was called.
+  std::vector<uint64_t> run(uint64_t called) {
+    if (!enter(called) || !found_) return {};
+    return chain_.pcs();
+  }
+
  private:
   // False ends the whole search without result.
   bool follow(const Site& site) {
@@ -219,25 +225,36 @@ const CallSites::Function* CallSites::function_at(uint64_t pc) {
   return entry ? &functions_.at(*entry) : nullptr;
 }
 
+const CallSites::Site* CallSites::site_before(uint64_t return_pc) {
+  const Function* caller = function_at(return_pc - 1);
+  if (caller == nullptr) return nullptr;
+  const auto site = std::find_if(caller->sites.begin(), caller->sites.end(),
+                                 [&](const Site& s) { return s.return_pc == return_pc; });
+  return site == caller->sites.end() ? nullptr : &*site;
+}
+
+std::string CallSites::called_symbol(uint64_t return_pc) {
+  const Site* site = site_before(return_pc);
+  return site == nullptr || site->target ? std::string() : site->symbol;
+}
+
 std::vector<std::vector<uint64_t>> CallSites::tail_calls(std::span<const CallPair> pairs,
                                                          const SymbolFinder& find_symbol) {
   std::vector<uint64_t> pcs;
   for (const CallPair& pair : pairs) {
-    pcs.push_back(pair.return_pc - 1);
+    pcs.push_back(pair.called ? *pair.called : pair.return_pc - 1);
     pcs.push_back(pair.callee_pc);
   }
   load(std::move(pcs));
   std::vector<std::vector<uint64_t>> found;
   for (const CallPair& pair : pairs) {
     found.emplace_back();
-    const Function* caller = function_at(pair.return_pc - 1);
-    if (caller == nullptr) continue;
-    const auto site = std::find_if(caller->sites.begin(), caller->sites.end(),
-                                   [&](const Site& s) { return s.return_pc == pair.return_pc; });
-    if (site == caller->sites.end()) continue;
+    const Site* site = pair.called ? nullptr : site_before(pair.return_pc);
+    if (site == nullptr && !pair.called) continue;
     const Function* callee = function_at(pair.callee_pc);
     const uint64_t entry = callee != nullptr ? callee->entry : pair.callee_pc;
-    found.back() = Search(*this, find_symbol, entry).run(*site);
+    Search search(*this, find_symbol, entry);
+    found.back() = site != nullptr ? search.run(*site) : search.run(*pair.called);
   }
   return found;
 }

@@ -31,6 +31,8 @@ class CallSites {
   // See DebugInfo::tail_calls().
   std::vector<std::vector<uint64_t>> tail_calls(std::span<const CallPair> pairs,
                                                 const SymbolFinder& find_symbol);
+  // See DebugInfo::called_symbol().
+  std::string called_symbol(uint64_t return_pc);
 
  private:
   struct Site {
@@ -53,6 +55,8 @@ class CallSites {
   Function read_function(const Unit& unit, const Entry& function);
   Site read_site(const Unit& unit, const Entry& entry);
   void read_target(const Unit& unit, const Value& value, Site& site);
+  // The call that returns to `return_pc`, null if none is described.
+  const Site* site_before(uint64_t return_pc);
   // The function that holds `pc`, null if there is none.
   const Function* function_at(uint64_t pc);
 

@@ -201,6 +201,11 @@ std::vector<std::vector<uint64_t>> DebugInfo::tail_calls(std::span<const CallPai
   return calls->tail_calls(pairs, find_symbol);
 }
 
+std::string DebugInfo::called_symbol(uint64_t return_pc) {
+  CallSites* calls = impl_->calls();
+  return calls == nullptr ? std::string() : calls->called_symbol(return_pc);
+}
+
 const Diagnostics& DebugInfo::diagnostics() const { return impl_->diagnostics(); }
 
 }  // namespace residue

@@ -43,6 +43,9 @@ using SourceFrames = std::vector<SourceFrame>;
 struct CallPair {
   uint64_t return_pc = 0;  // where the caller goes on
   uint64_t callee_pc = 0;  // any place in the frame's function; its entry if that has no DWARF
+  // The entry of the function that was called, if the caller is in another module: then `return_pc`
+  // means nothing here.
+  std::optional<uint64_t> called = std::nullopt;
 };
 
 // The link-time address of a function by its (mangled) name; nullopt if the module does not define
@@ -74,6 +77,9 @@ class DebugInfo {
   // certain. See call_sites.h. Ask for all pairs of a module at once.
   std::vector<std::vector<uint64_t>> tail_calls(std::span<const CallPair> pairs,
                                                 const SymbolFinder& find_symbol);
+  // What the call that returns to `return_pc` goes to by its name alone, as another module's
+  // functions are called; empty if it does not, or nothing is known of the call.
+  std::string called_symbol(uint64_t return_pc);
 
   // What was damaged or missing on the way.
   const Diagnostics& diagnostics() const;

@@ -105,6 +105,9 @@ def names_agree(gdb_frame, residue_name, aliases=NO_ALIASES):
     if gdb_frame["kind"] == "sigtramp":
         # gdb's Python has the symbol's name, its backtrace prints words instead.
         return residue_name in (name, "<signal handler called>")
+    # gdb makes up names for the entries of procedure linkage tables; residue does not yet.
+    if residue_name is None and name is not None and name.endswith("@plt"):
+        return True
     wanted = names.comparable(name, gdb_frame["symbol"])
     if wanted is None or residue_name is None:
         return wanted is residue_name

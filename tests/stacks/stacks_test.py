@@ -110,10 +110,8 @@ class FramePointerTest(StacksTestCase):
         self.check_flags("-O3", "-g", "-march=native")
 
     def test_with_debug_frame_alone(self):
-        # Physical frames: here gdb infers a tail call from the program into another module (qsort
-        # to qsort_r), which it does not where the program has a PLT of its own; we never do.
         self.check_flags("-O2", "-g", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables",
-                         source="shapes.c", compiler="gcc", policy=Policy(names=False))
+                         source="shapes.c", compiler="gcc")
 
     def test_without_call_frame_information(self):
         self.check_flags("-O1", "-fno-omit-frame-pointer", "-fno-asynchronous-unwind-tables",
@@ -381,13 +379,11 @@ class DebugFormatTest(StacksTestCase):
         for file in gone:
             os.unlink(self.path(file))
 
+    # Not of DWARF 5: dwp crashes on it, llvm-dwp does not end, and gdb 13 crashes on what llvm-dwp
+    # makes of clang's.
     def test_split_dwarf_4_in_a_package(self):
         self.check_flags("-O2", "-g", "-gdwarf-4", "-gsplit-dwarf",
                          after=lambda program: self.pack("dwp", program))
-
-    def test_split_dwarf_5_in_a_package(self):
-        self.check_flags("-O2", "-g", "-gdwarf-5", "-gsplit-dwarf",
-                         after=lambda program: self.pack("llvm-dwp-19", program))
 
     def test_dwz(self):
         need("dwz")

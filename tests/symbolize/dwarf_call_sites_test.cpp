@@ -31,7 +31,14 @@ class Program {
   std::vector<uint64_t> between(uint64_t return_pc, size_t callee) {
     const auto file = build();
     DebugInfo info(*file, nullptr, {});
-    const std::vector<CallPair> pairs = {{return_pc, address(callee) + 4}};
+    const std::vector<CallPair> pairs = {{return_pc, address(callee) + 4, {}}};
+    return info.tail_calls(pairs, {}).at(0);
+  }
+  // The caller is in another module.
+  std::vector<uint64_t> from(size_t called, size_t callee) {
+    const auto file = build();
+    DebugInfo info(*file, nullptr, {});
+    const std::vector<CallPair> pairs = {{0, address(callee) + 4, address(called)}};
     return info.tail_calls(pairs, {}).at(0);
   }
 
@@ -146,6 +153,17 @@ TEST(CallSites, CirclesAndWebsEnd) {
   }
   web.function(true, {});
   EXPECT_EQ(web.between(Program::after(0, 0), 14), Pcs{});
+}
+
+TEST(CallSites, FindsWhatACallFromAnotherModuleJumpedTo) {
+  Program program(5);
+  program.function(true, {{1, true}});
+  program.function(true, {{2, true}});
+  program.function(true, {});
+  EXPECT_EQ(program.from(0, 2),
+            (std::vector<uint64_t>{Program::after(1, 0), Program::after(0, 0)}));
+  EXPECT_TRUE(program.from(2, 2).empty());
+  EXPECT_TRUE(program.from(1, 0).empty());
 }
 
 }  // namespace
