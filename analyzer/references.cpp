@@ -96,9 +96,10 @@ namespace {
 template <typename W>
 class Extractor {
  public:
-  Extractor(const Image& image, const Heaps& heaps, TypeFinder* types,
-            std::vector<uint32_t>* type_column)
+  Extractor(const Image& image, const Heaps& heaps, const std::vector<SparePart>& spare,
+            TypeFinder* types, std::vector<uint32_t>* type_column)
       : heaps_(heaps),
+        spare_(spare),
         holes_(image.holes),
         types_(types),
         type_column_(type_column),
@@ -131,15 +132,19 @@ class Extractor {
     const auto bytes = run.bytes.subspan(at, std::min<uint64_t>(usable, run.bytes.size() - at));
     if (heaps_.chunks.state[id.value()] == ChunkState::kUsed) {
       (*type_column_)[id.value()] = types_->type_of(bytes).value();
-      used(id, bytes);
+      if (next_part_ < spare_.size() && spare_[next_part_].begin.value() < start + usable) {
+        used_in_part(id, start, bytes);
+      } else {
+        used(id, bytes, 0, bytes.size());
+      }
     } else {
-      freed(bytes);
+      freed(id, bytes);
     }
     release_behind(run, at);
   }
 
-  void used(ChunkId id, std::span<const std::byte> bytes) {
-    for_each_data(bytes, 0, bytes.size(), [&](uint64_t at, uint64_t until) {
+  void used(ChunkId id, std::span<const std::byte> bytes, uint64_t begin, uint64_t end) {
+    for_each_data(bytes, begin, end, [&](uint64_t at, uint64_t until) {
       Edge edge;
       for (; at + W::kSize <= until; at += W::kSize) {
         if (finder_.find(W::at(bytes, at), &edge) && edge.target() != id) {
@@ -149,17 +154,40 @@ class Extractor {
     });
   }
 
-  void freed(std::span<const std::byte> bytes) {
+  // A chunk in which spare parts lie.
+  void used_in_part(ChunkId id, uint64_t start, std::span<const std::byte> bytes) {
+    uint64_t at = 0;
+    for (; next_part_ < spare_.size(); ++next_part_) {
+      const SparePart& part = spare_[next_part_];
+      if (part.begin.value() >= start + bytes.size()) break;
+      const uint64_t begin = std::max(part.begin.value(), start + at) - start;
+      const uint64_t end = std::min<uint64_t>(part.end.value() - start, bytes.size());
+      used(id, bytes, at, begin);
+      dead(bytes, begin, end, {&graph_.from_spare, static_cast<uint32_t>(next_part_)});
+      at = std::max(at, end);
+    }
+    used(id, bytes, at, bytes.size());
+  }
+
+  void freed(ChunkId id, std::span<const std::byte> bytes) {
     const bool large = bytes.size() >= (W::kSize == 4 ? kLargeFree32 : kLargeFree);
     const uint64_t links = W::kSize * (large ? kLargeFreeLinks : kFreeLinks);
     // The last word is the next header's prev_size.
     const uint64_t end = bytes.size() - std::min<uint64_t>(bytes.size(), W::kSize);
-    for_each_data(bytes, links, end, [&](uint64_t at, uint64_t until) {
+    dead(bytes, links, end, {&graph_.from_free, id.value()});
+  }
+
+  struct DeadSource {
+    std::vector<DeadReference>* references;
+    uint32_t source;
+  };
+  void dead(std::span<const std::byte> bytes, uint64_t begin, uint64_t end, DeadSource from) {
+    for_each_data(bytes, begin, end, [&](uint64_t at, uint64_t until) {
       Edge edge;
       for (; at + W::kSize <= until; at += W::kSize) {
         if (!finder_.find(W::at(bytes, at), &edge)) continue;
         if (heaps_.chunks.state[edge.target().value()] == ChunkState::kUsed) {
-          graph_.from_free.push_back(edge);
+          from.references->push_back({edge, from.source});
         }
       }
     });
@@ -186,6 +214,8 @@ class Extractor {
   }
 
   const Heaps& heaps_;
+  const std::vector<SparePart>& spare_;
+  size_t next_part_ = 0;
   const Holes& holes_;
   TypeFinder* types_;
   std::vector<uint32_t>* type_column_;
@@ -197,10 +227,12 @@ class Extractor {
 
 }  // namespace
 
-ReferenceGraph build_references(const Image& image, const Heaps& heaps, TypeFinder* types,
+ReferenceGraph build_references(const Image& image, const Heaps& heaps,
+                                const std::vector<SparePart>& spare, TypeFinder* types,
                                 std::vector<uint32_t>* type_column) {
-  return with_words(
-      image, [&]<typename W>(W) { return Extractor<W>(image, heaps, types, type_column).run(); });
+  return with_words(image, [&]<typename W>(W) {
+    return Extractor<W>(image, heaps, spare, types, type_column).run();
+  });
 }
 
 }  // namespace residue

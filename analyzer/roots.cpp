@@ -72,12 +72,13 @@ class RootFinder {
   }
 
   void add(std::vector<RootRange>* to, RootKind kind, const Region& region, uint64_t begin,
-           uint64_t end, uint32_t thread) {
+           uint64_t end, uint32_t thread, DeadKind dead = DeadKind::kNone) {
     const uint64_t base = region.range.base.value();
     for_each_unclaimed(claimed_, begin, end, [&](uint64_t from, uint64_t until) {
       from = (from + layout_.word - 1) & ~(layout_.word - 1);
       if (from >= until) return;
-      to->push_back({kind, Address(from), region.bytes.subspan(from - base, until - from), thread});
+      to->push_back(
+          {kind, Address(from), region.bytes.subspan(from - base, until - from), thread, dead});
     });
   }
 
@@ -112,7 +113,7 @@ class RootFinder {
     }
     uint64_t live = lowest - std::min(lowest - begin, layout_.red_zone);
     live &= ~(layout_.word - 1);
-    add(&roots_.dead, RootKind::kStack, region, begin, live, owner);
+    add(&roots_.dead, RootKind::kStack, region, begin, live, owner, DeadKind::kBelowStackPointer);
     split_at_tls(region, live, end, [&](uint64_t from, uint64_t until) {
       add_live(RootKind::kStack, region, from, until, owner);
     });
@@ -125,7 +126,7 @@ class RootFinder {
     for (auto it = std::lower_bound(ended_.begin(), ended_.end(), Address(begin));
          it != ended_.end() && it->value() < end; ++it) {
       const uint64_t until = std::min(end, it->value() + kThreadStruct);
-      add(&roots_.dead, RootKind::kStack, region, begin, until, 0);
+      add(&roots_.dead, RootKind::kStack, region, begin, until, 0, DeadKind::kEndedThread);
       begin = until;
     }
     split_at_tls(region, begin, end, [&](uint64_t from, uint64_t until) {

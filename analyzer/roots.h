@@ -12,12 +12,23 @@ namespace residue {
 
 enum class RootKind : uint8_t { kGlobal, kTls, kStack, kRegister, kAnonymous, kFile };
 
+// What is dead about memory that still holds references.
+enum class DeadKind : uint8_t {
+  kNone,               // nothing
+  kBelowStackPointer,  // of a living thread
+  kEndedThread,        // stack and TLS of a thread that has gone
+  kSpareCapacity,      // of a container that does not use that part of its buffer
+  kFreed,              // a free chunk
+  kCached,             // a free chunk in a thread's cache
+};
+
 // A stretch of memory in which every aligned word may be a reference.
 struct RootRange {
   RootKind kind;
   Address base;
   std::span<const std::byte> bytes;
   uint32_t thread = 0;  // index into Image::threads; for kTls, kStack
+  DeadKind dead = DeadKind::kNone;
 };
 
 // A register's value may point to any byte of a chunk and need not be aligned.
