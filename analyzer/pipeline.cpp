@@ -140,7 +140,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   ChunkTable chunks = std::move(heaps.chunks);
   EdgeFinder finder(image, chunks.map, &types);
   OwnerTable owners(image, stacks, &symbolizer);
-  const std::vector<ChunkId> loader = find_loader_chunks(image, chunks.map, ended);
+  const LoaderChunks loader = find_loader_chunks(image, chunks.map, roots, ended);
   ReachTrace trace;
   std::vector<StaleSource> stale =
       mark_reach({image, heaps, graph, roots, spare, &finder, &owners, loader}, &chunks,

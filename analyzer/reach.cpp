@@ -47,17 +47,26 @@ class Marker {
   }
 
   // The allocator's own chunks are never sources: a thread cache points to dead chunks. ld.so's
-  // are, because dynamic TLS hangs on them.
+  // are: what its records name is its own too, and on the vectors of dynamic TLS hangs the
+  // program's memory.
   void mark_system() {
     for (const ChunkId id : in_.heaps.system) {
       if (unmarked(id)) chunks_.reach[id.value()] = Reach::kSystem;
     }
-    for (const ChunkId id : in_.loader) {
-      if (!unmarked(id)) continue;
-      chunks_.reach[id.value()] = Reach::kSystem;
-      chunks_.owner[id.value()] = in_.owners->of_loader().value();
-      queue_.push_back(id.value());
-    }
+    current_ = Reach::kSystem;
+    for (const ChunkId id : in_.loader.vectors) add_loader_chunk(id);
+    std::vector<uint32_t> vectors = std::move(queue_);
+    queue_.clear();
+    for (const ChunkId id : in_.loader.own) add_loader_chunk(id);
+    drain();
+    queue_ = std::move(vectors);
+  }
+
+  void add_loader_chunk(ChunkId id) {
+    if (!unmarked(id)) return;
+    chunks_.reach[id.value()] = Reach::kSystem;
+    chunks_.owner[id.value()] = in_.owners->of_loader().value();
+    queue_.push_back(id.value());
   }
 
   void mark_live(bool interior) {
@@ -92,10 +101,11 @@ class Marker {
 
   // Second mark: interior references of everything the first one reached.
   void continue_from_marked() {
+    const uint32_t nobody = kNone<OwnerId>.value();
     for (uint32_t i = 0; i < chunks_.reach.size(); ++i) {
-      if (chunks_.reach[i] == Reach::kReachable) follow(i);
+      const bool of_loader = chunks_.reach[i] == Reach::kSystem && chunks_.owner[i] != nobody;
+      if (chunks_.reach[i] == Reach::kReachable || of_loader) follow(i);
     }
-    for (const ChunkId id : in_.loader) follow(id.value());
   }
 
   void mark_stale() {

@@ -37,7 +37,7 @@ struct ReachInput {
   const std::vector<SparePart>& spare;
   EdgeFinder* finder;
   OwnerTable* owners;
-  const std::vector<ChunkId>& loader;  // chunks of ld.so: system, but sources
+  const LoaderChunks& loader;
 };
 
 // Fills chunks->reach and chunks->owner (both sized to the number of chunks by this). `trace` may

@@ -31,6 +31,14 @@ constexpr uint64_t kLargeFree = 1000, kLargeFree32 = 500;
 // Arrays whose elements need more alignment than a word have a cookie of that alignment, with the
 // count in its last word (Itanium C++ ABI 2.7); malloc aligns to no more than this.
 constexpr uint64_t kMaxCookie = 16;
+// Exception objects lie behind a header that nobody points to the start of (Itanium C++ ABI,
+// "Exception Handling" 2.2; libstdc++ since 4.4: __cxa_refcounted_exception; libc++abi). A pointer
+// may be one to the object, to the _Unwind_Exception of 32 bytes before it, whose first 8 bytes are
+// the exception class, or to the __cxa_exception in which that stands. ARM's EHABI has other ones.
+constexpr uint64_t kUnwindHeader = 32, kUnwindAt = 80, kUnwindAt32 = 48;
+constexpr uint64_t kMaxExceptionHeader = 128;
+constexpr uint64_t kGnuException = 0x474e5543432b2b00;  // "GNUCC++" and 0, or 1 for a dependent one
+constexpr uint64_t kClangException = 0x434c4e47432b2b00;  // "CLNGC++"
 
 }  // namespace
 
@@ -65,11 +73,25 @@ bool EdgeFinder::is_proper_interior(uint64_t word, uint64_t start, const Run& ru
   const uint64_t pointed_to = words_.at(run.bytes, at);
   if (types_->vtable_type(pointed_to, word - start) != kNone<TypeId>) return true;
   const uint64_t offset = word - start;
-  if (offset > kMaxCookie) return false;
+  if (offset > kMaxExceptionHeader) return false;
   const uint64_t begin = at - offset;
   const uint64_t usable = map_.usable(id).value();
-  return is_behind_count(
-      run.bytes.subspan(begin, std::min<uint64_t>(usable, run.bytes.size() - begin)), offset);
+  const auto bytes = run.bytes.subspan(begin, std::min(usable, run.bytes.size() - begin));
+  return (offset <= kMaxCookie && is_behind_count(bytes, offset)) || is_exception(bytes, offset);
+}
+
+// A thrown object, its _Unwind_Exception, or its __cxa_exception: the runtime's header before the
+// object is as large with and without a reference count (dependent exceptions too).
+bool EdgeFinder::is_exception(std::span<const std::byte> bytes, uint64_t offset) const {
+  const bool wide = words_.size == 8;
+  for (const uint64_t header : {uint64_t{0}, kUnwindHeader, wide ? kUnwindAt : kUnwindAt32}) {
+    // The class is an integer made of the characters from the highest byte down.
+    const uint64_t at = header == kUnwindHeader ? offset - header : offset + header;
+    if (at > bytes.size() || bytes.size() - at < sizeof(uint64_t)) continue;
+    const auto name = load<uint64_t>(bytes.subspan(at), words_.order) & ~uint64_t{0xff};
+    if (name == kGnuException || name == kClangException) return true;
+  }
+  return false;
 }
 
 // n elements behind a count, or n bytes behind a length: the rest must hold them, give or take the

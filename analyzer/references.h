@@ -44,6 +44,7 @@ class EdgeFinder {
  private:
   bool resolve(uint64_t word, Edge* edge);
   bool is_proper_interior(uint64_t word, uint64_t start, const Run& run, ChunkId id);
+  bool is_exception(std::span<const std::byte> bytes, uint64_t offset) const;
   bool is_behind_count(std::span<const std::byte> bytes, uint64_t offset) const;
 
   const ChunkMap& map_;

@@ -54,8 +54,16 @@ std::vector<Address> find_ended_threads(const Image& image,
 Roots find_roots(const Image& image, const std::vector<AddressRange>& claimed,
                  const std::vector<Address>& ended);
 
-// Chunks that belong to ld.so: link maps of loaded objects, the threads' vectors of dynamic TLS.
-std::vector<ChunkId> find_loader_chunks(const Image& image, const ChunkMap& map,
-                                        const std::vector<Address>& ended);
+// Chunks that belong to ld.so. Sorted.
+struct LoaderChunks {
+  // Link maps of loaded objects, and what ld.so's own variables point to: lists of search paths, of
+  // objects with thread-local memory, of code for unwinding. What they point to is ld.so's too:
+  // names, scopes, lists of dependencies.
+  std::vector<ChunkId> own;
+  // The threads' vectors of dynamic TLS: what they point to is the program's.
+  std::vector<ChunkId> vectors;
+};
+LoaderChunks find_loader_chunks(const Image& image, const ChunkMap& map, const Roots& roots,
+                                const std::vector<Address>& ended);
 
 }  // namespace residue

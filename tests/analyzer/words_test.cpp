@@ -99,7 +99,7 @@ class WordsTest : public ::testing::TestWithParam<Abi> {
     EdgeFinder finder(image, heaps.chunks.map, &types);
     const std::vector<UnwoundStack> stacks(image.threads.size());
     OwnerTable owners(image, stacks, &symbolizer);
-    const std::vector<ChunkId> loader = find_loader_chunks(image, heaps.chunks.map, ended);
+    const LoaderChunks loader = find_loader_chunks(image, heaps.chunks.map, roots, ended);
     mark_reach({image, heaps, graph, roots, {}, &finder, &owners, loader}, &heaps.chunks, nullptr);
     type_rows = types.take_rows();
     owner_rows = owners.take_rows();
