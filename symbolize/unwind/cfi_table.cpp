@@ -4,6 +4,8 @@
 #include <map>
 #include <memory>
 
+#include "formats/base/text.h"
+
 namespace residue {
 namespace {
 
@@ -174,7 +176,11 @@ void CfiTable::build_index() const {
 
 void CfiTable::note(const Error& error) const {
   const std::lock_guard lock(lazy_->mutex);
-  if (lazy_->problem.empty()) lazy_->problem = to_string(error);
+  if (!lazy_->problem.empty()) return;
+  // What the checked reader keeps as an offset is an address here.
+  lazy_->problem = error.message;
+  if (error.offset)
+    lazy_->problem.append(" (at address ").append(hex(error.offset->value())).append(")");
 }
 
 std::string CfiTable::problem() const {
