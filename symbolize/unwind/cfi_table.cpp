@@ -10,7 +10,6 @@ namespace residue {
 namespace {
 
 // LSB 5.0, 10.6.2: version, three encodings.
-constexpr uint64_t kHeaderSize = 4;
 constexpr uint8_t kHeaderVersion = 1;
 // The largest programs have about two million functions.
 constexpr size_t kMaxIndex = size_t{1} << 24;
