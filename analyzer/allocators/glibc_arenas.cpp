@@ -30,8 +30,8 @@ class ArenaFinder {
  public:
   ArenaFinder(const Image& image, Diagnostics& diagnostics)
       : image_(image), diagnostics_(diagnostics) {
-    shape_.word = image.pointer_width;
-    shape_.order = image.order;
+    machine_.word = image.pointer_width;
+    machine_.order = image.order;
   }
 
   std::vector<Arena> find() {
@@ -58,18 +58,22 @@ class ArenaFinder {
   uint64_t word(Address a) const { return image_.word(a).value_or(0); }
   uint64_t field(Address arena, uint32_t offset) const { return word(arena + ByteCount(offset)); }
   uint64_t heap_field(Address heap, uint32_t index) const {
-    return word(heap + ByteCount(index * shape_.word));
+    return word(heap + ByteCount(index * machine_.word));
+  }
+
+  Shape shape(const ArenaLayout& layout) const {
+    return {machine_.word, layout.alignment, machine_.order};
   }
 
   void scan(const Region& region, std::vector<Arena>* found) {
-    for (const ArenaLayout& layout : arena_layouts(shape_)) {
+    for (const ArenaLayout& layout : arena_layouts(machine_.word)) {
       if (region.bytes.size() < layout.size) continue;
       // What can be the word `next` of an arena; in a hole it would be zero.
       const auto nexts =
-          region.bytes.subspan(layout.next, region.bytes.size() - layout.size + shape_.word);
+          region.bytes.subspan(layout.next, region.bytes.size() - layout.size + machine_.word);
       image_.holes.for_each_data(nexts, [&](uint64_t from, uint64_t until) {
-        for (uint64_t at = from; at + shape_.word <= until; at += shape_.word) {
-          try_arena(region, at, shape_.load_word(nexts.subspan(at)), layout, found);
+        for (uint64_t at = from; at + machine_.word <= until; at += machine_.word) {
+          try_arena(region, at, machine_.load_word(nexts.subspan(at)), layout, found);
         }
       });
     }
@@ -82,10 +86,11 @@ class ArenaFinder {
     // Either the arena is alone in its ring, or `next` is a thread arena, which follows the
     // heap_info at the start of a heap aligned to at least 1 MiB.
     const uint64_t low = next & 0xfffff;
-    const auto sizes = heap_info_sizes(shape_);
+    const auto sizes = heap_info_sizes(shape(layout));
     if (next != address && low != sizes[0] && low != sizes[1]) return;
     if (already(*found, address) || !is_arena(Address(address), layout, true)) return;
     if (auto arenas = ring(Address(address), layout)) {
+      settle_alignment(Address(address), &*arenas);
       arenas->front().module = region.module;
       for (Arena& arena : *arenas) found->push_back(std::move(arena));
     }
@@ -98,7 +103,7 @@ class ArenaFinder {
       if (region.kind != RegionKind::kAnonymous || !region.permissions.write) continue;
       const uint64_t begin = region.range.base.value();
       const uint64_t end = begin + region.bytes.size();
-      const uint64_t step = shape_.heap_max();
+      const uint64_t step = machine_.heap_max();
       uint64_t at = (begin + step - 1) & ~(step - 1);
       // `at` wraps at the end of the address space.
       for (; at >= begin && at < end; at += step) add_orphan(Address(at), found);
@@ -106,12 +111,14 @@ class ArenaFinder {
   }
 
   void add_orphan(Address heap, std::vector<Arena>* found) {
-    for (const uint64_t size : heap_info_sizes(shape_)) {
-      const Address arena = heap + ByteCount(size);
-      if (word(heap) != arena.value() || already(*found, arena.value())) continue;
-      for (const ArenaLayout& layout : arena_layouts(shape_)) {
+    for (const ArenaLayout& layout : arena_layouts(machine_.word)) {
+      for (const uint64_t size : heap_info_sizes(shape(layout))) {
+        const Address arena = heap + ByteCount(size);
+        if (word(heap) != arena.value() || already(*found, arena.value())) continue;
         if (!is_arena(arena, layout, false)) continue;
-        found->push_back(describe(arena, layout, false));
+        std::vector<Arena> alone = {describe(arena, layout, false)};
+        settle_alignment(arena, &alone);
+        found->push_back(std::move(alone.front()));
         return;
       }
     }
@@ -126,14 +133,14 @@ class ArenaFinder {
   bool is_arena(Address a, const ArenaLayout& layout, bool is_main) const {
     const uint64_t system_mem = field(a, layout.system_mem);
     const uint64_t max_system_mem =
-        field(a, layout.system_mem + static_cast<uint32_t>(shape_.word));
+        field(a, layout.system_mem + static_cast<uint32_t>(machine_.word));
     if (system_mem < image_.page_size || system_mem > max_system_mem ||
         max_system_mem > kMaxSystemMem) {
       return false;
     }
     const uint64_t top = field(a, layout.top);
-    if (!shape_.is_chunk(top) || top < image_.page_size) return false;
-    const auto top_head = image_.word(Address(top + shape_.word));
+    if (!shape(layout).is_chunk(top) || top < image_.page_size) return false;
+    const auto top_head = image_.word(Address(top + machine_.word));
     // A truncated core may lack the top chunk; the bins and the ring still tell.
     if (top_head) {
       const uint64_t top_size = *top_head & ~kSizeFlags;
@@ -144,17 +151,18 @@ class ArenaFinder {
   }
 
   bool bins_are_consistent(Address a, const ArenaLayout& layout) const {
+    const Shape malloc = shape(layout);
     unsigned empty = 0;
     unsigned odd = 0;
     for (unsigned i = 0; i < kBinCount; ++i) {
-      const Address links = a + ByteCount(layout.bins + uint64_t{i} * 2 * shape_.word);
-      const uint64_t header = links.value() - 2 * shape_.word;
+      const Address links = a + ByteCount(layout.bins + uint64_t{i} * 2 * malloc.word);
+      const uint64_t header = links.value() - malloc.header();
       const uint64_t fd = word(links);
-      const uint64_t bk = word(links + ByteCount(shape_.word));
+      const uint64_t bk = word(links + ByteCount(malloc.word));
       if (fd == header && bk == header) {
         ++empty;
-      } else if (fd == header || bk == header || fd == 0 || bk == 0 || !shape_.is_chunk(fd) ||
-                 !shape_.is_chunk(bk)) {
+      } else if (fd == header || bk == header || fd == 0 || bk == 0 || !malloc.is_chunk(fd) ||
+                 !malloc.is_chunk(bk)) {
         ++odd;
         if (odd > kMaxOddBins) return false;
       }
@@ -163,11 +171,52 @@ class ArenaFinder {
   }
 
   // The heap_info before a thread arena names it, also when the arena itself is trampled.
-  bool is_named_by_heap(Address arena) const {
-    const auto sizes = heap_info_sizes(shape_);
+  bool is_named_by_heap(Address arena, const ArenaLayout& layout) const {
+    const auto sizes = heap_info_sizes(shape(layout));
     return std::any_of(sizes.begin(), sizes.end(), [&](uint64_t size) {
       return word(arena - ByteCount(size)) == arena.value();
     });
+  }
+
+  // Two layouts may differ in nothing but the alignment: the chunks tell which is right.
+  void settle_alignment(Address first, std::vector<Arena>* arenas) {
+    const ArenaLayout& chosen = *arenas->front().layout;
+    for (const ArenaLayout& other : arena_layouts(machine_.word)) {
+      const bool twin = other.alignment != chosen.alignment && other.next == chosen.next &&
+                        other.top == chosen.top && other.system_mem == chosen.system_mem;
+      const bool is_main = arenas->front().is_main;
+      if (!twin || !is_arena(first, other, is_main)) continue;
+      std::optional<std::vector<Arena>> others;
+      if (is_main) {
+        others = ring(first, other);
+      } else {
+        others.emplace().push_back(describe(first, other, false));
+      }
+      if (others && believable_headers(*others) > believable_headers(*arenas)) {
+        *arenas = std::move(*others);
+        return;
+      }
+    }
+  }
+
+  // How many headers at the beginnings of the arenas' stretches can be true.
+  uint64_t believable_headers(const std::vector<Arena>& arenas) const {
+    constexpr uint64_t kEnough = 4096;
+    uint64_t count = 0;
+    for (const Arena& arena : arenas) {
+      for (const Stretch& stretch : arena.stretches) {
+        const uint64_t end = stretch.ends_in_top ? arena.top.value() : stretch.memory.end().value();
+        uint64_t at = stretch.first_chunk.value();
+        while (at < end && count < kEnough) {
+          const uint64_t size = word(Address(at + machine_.word)) & ~kSizeFlags;
+          if (size < arena.shape.min_size() || size % arena.shape.alignment != 0) break;
+          if (size > end - at) break;
+          ++count;
+          at += size;
+        }
+      }
+    }
+    return count;
   }
 
   // Follows `next` from the main arena. Nullopt if it does not lead back.
@@ -177,7 +226,7 @@ class ArenaFinder {
     do {
       if (arenas.size() >= kMaxArenas || (at != main && !is_arena(at, layout, false))) {
         // A damaged ring after a believable main arena: use what there is.
-        const bool believable = arenas.size() >= 2 || is_named_by_heap(at);
+        const bool believable = arenas.size() >= 2 || is_named_by_heap(at, layout);
         if (!accept_broken_ || !believable || arenas.size() >= kMaxArenas) return std::nullopt;
         diagnostics_.add(Severity::kDamage, kStage, "address " + hex(at.value()), 0,
                          "the ring of arenas is broken here; further arenas are unknown");
@@ -193,13 +242,13 @@ class ArenaFinder {
     Arena arena;
     arena.address = a;
     arena.layout = &layout;
-    arena.shape = shape_;
+    arena.shape = shape(layout);
     arena.is_main = is_main;
     arena.busy = image_.value<uint32_t>(a).value_or(0) != 0;  // mutex
     const uint64_t flags = image_.value<uint32_t>(a + ByteCount(4)).value_or(0);
     arena.contiguous = (flags & kNonContiguous) == 0;
     arena.top = Address(field(a, layout.top));
-    arena.top_size = word(arena.top + ByteCount(shape_.word)) & ~kSizeFlags;
+    arena.top_size = word(arena.top + ByteCount(machine_.word)) & ~kSizeFlags;
     arena.system_mem = field(a, layout.system_mem);
     arena.claimed.push_back({a, ByteCount(layout.size)});
     if (is_main) {
@@ -229,7 +278,7 @@ class ArenaFinder {
       arena->problems.push_back("top and system_mem contradict each other");
       return;
     }
-    const uint64_t first = shape_.next_chunk(start);
+    const uint64_t first = arena->shape.next_chunk(start);
     arena->stretches.push_back({{Address(start), ByteCount(end - start)}, Address(first), true});
     arena->claimed.push_back({Address(start), ByteCount(end - start)});
     if (!arena->contiguous) {
@@ -264,7 +313,7 @@ class ArenaFinder {
       const uint64_t after =
           is_first ? arena->address.value() + arena->layout->size : heap.value() + heap_info_size_;
       // User memory is aligned, headers need not be (chunk2mem in _int_new_arena).
-      stretch.first_chunk = Address(shape_.next_chunk(after));
+      stretch.first_chunk = Address(arena->shape.next_chunk(after));
       arena->stretches.push_back(stretch);
       arena->claimed.push_back({heap, ByteCount(committed)});
       total += size;
@@ -279,14 +328,15 @@ class ArenaFinder {
 
   // heap_for_ptr(top). HEAP_MAX_SIZE is a build and tunable setting: the default first.
   std::optional<Address> newest_heap(const Arena& arena) {
-    heap_info_size_ = heap_info_sizes(shape_)[0];
-    for (const uint64_t size : heap_info_sizes(shape_)) {
+    const auto info_sizes = heap_info_sizes(arena.shape);
+    heap_info_size_ = info_sizes[0];
+    for (const uint64_t size : info_sizes) {
       const Address first = arena.address - ByteCount(size);
       if (word(first) == arena.address.value() && heap_field(first, kHeapPrev) == 0) {
         heap_info_size_ = size;
       }
     }
-    std::vector<uint64_t> sizes = {shape_.heap_max()};
+    std::vector<uint64_t> sizes = {machine_.heap_max()};
     for (uint64_t size = 1 << 20; size <= uint64_t{4} << 30; size *= 2) sizes.push_back(size);
     for (const uint64_t size : sizes) {
       const Address heap(arena.top.value() & ~(size - 1));
@@ -302,7 +352,7 @@ class ArenaFinder {
 
   const Image& image_;
   Diagnostics& diagnostics_;
-  Shape shape_;
+  Shape machine_;  // word and byte order; the alignment comes with the layout
   uint64_t heap_info_size_ = 0;
   bool accept_broken_ = false;
 };

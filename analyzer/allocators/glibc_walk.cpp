@@ -94,7 +94,8 @@ class StretchWalker {
         std::upper_bound(image_.regions.begin(), image_.regions.end(), Address(base_ + at),
                          [](Address a, const Region& r) { return a < r.range.base; });
     for (; region != image_.regions.end(); ++region) {
-      const uint64_t begin = region->range.base.value() - base_;
+      const uint64_t begin =
+          (region->range.base.value() - base_ + kAlignment - 1) & ~(kAlignment - 1);
       if (begin >= length_) break;
       if (!region->bytes.empty()) return begin;
     }
@@ -129,7 +130,8 @@ class StretchWalker {
     const uint64_t size = head(at) & ~kSizeFlags;
     if (size != kFencepostSize && size != kMinSize) return false;
     const uint64_t last = at + size;
-    return last + kHeaderSize == length_ && readable(last) && (head(last) & ~kSizeFlags) == 0;
+    return last + kHeaderSize <= length_ && length_ - last - kHeaderSize < kAlignment &&
+           readable(last) && (head(last) & ~kSizeFlags) == 0;
   }
 
   // A header that can be true: aligned, big enough, inside the stretch and before top.
