@@ -36,15 +36,13 @@ class ArenaFinder {
 
   std::vector<Arena> find() {
     std::vector<Arena> found;
+    scan_modules(&found);
+    if (found.empty()) scan_unknown_memory(&found);
+    if (!found.empty()) return found;
     // A ring that does not close is believed only when there is no better one: with a wrong layout
     // rings break too.
-    for (const bool broken : {false, true}) {
-      accept_broken_ = broken;
-      for (const Region& region : image_.regions) {
-        if (region.kind == RegionKind::kModuleData) scan(region, &found);
-      }
-      if (!found.empty() && !broken) return found;
-    }
+    accept_broken_ = true;
+    scan_modules(&found);
     const bool no_main = found.empty();
     find_orphans(&found);
     if (no_main && !found.empty()) {
@@ -63,6 +61,29 @@ class ArenaFinder {
 
   Shape shape(const ArenaLayout& layout) const {
     return {machine_.word, layout.alignment, machine_.order};
+  }
+
+  void scan_modules(std::vector<Arena>* found) {
+    for (const Region& region : image_.regions) {
+      if (region.kind == RegionKind::kModuleData) scan(region, found);
+    }
+  }
+
+  // A dump may not tell which memory is libc's: cores of qemu-user lack both the list of mapped
+  // files and the pages from which modules are known. Its data are a small mapping then, or the
+  // beginning of one.
+  void scan_unknown_memory(std::vector<Arena>* found) {
+    constexpr uint64_t kMaxRegion = 16 << 20, kMaxTotal = 1 << 30;
+    uint64_t total = 0;
+    for (const Region& region : image_.regions) {
+      const bool unknown =
+          region.kind == RegionKind::kAnonymous || region.kind == RegionKind::kUnknown;
+      if (!unknown || !region.permissions.write || total > kMaxTotal) continue;
+      Region beginning = region;
+      beginning.bytes = region.bytes.first(std::min<uint64_t>(region.bytes.size(), kMaxRegion));
+      total += beginning.bytes.size();
+      scan(beginning, found);
+    }
   }
 
   void scan(const Region& region, std::vector<Arena>* found) {
@@ -89,6 +110,9 @@ class ArenaFinder {
     const auto sizes = heap_info_sizes(shape(layout));
     if (next != address && low != sizes[0] && low != sizes[1]) return;
     if (already(*found, address) || !is_arena(Address(address), layout, true)) return;
+    // Outside of modules the rings' other arenas lie about too.
+    if (region.kind != RegionKind::kModuleData && is_named_by_heap(Address(address), layout))
+      return;
     if (auto arenas = ring(Address(address), layout)) {
       settle_alignment(Address(address), &*arenas);
       arenas->front().module = region.module;

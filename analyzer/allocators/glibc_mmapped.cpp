@@ -131,7 +131,9 @@ std::optional<Parameters> find_parameters(const Image& image, const Arena& main)
       main.stretches.empty() ? Address(0) : main.stretches.front().memory.base;
   std::optional<Parameters> fallback;
   for (const Region& region : image.regions) {
-    if (region.kind != RegionKind::kModuleData || region.module != main.module) continue;
+    const bool module = region.kind == RegionKind::kModuleData && main.module != kNone<ModuleId> &&
+                        region.module == main.module;
+    if (!module && !region.range.contains(main.address)) continue;
     for (const ParametersLayout& layout : parameters_layouts(shape)) {
       for (uint64_t at = 0; at + layout.size <= region.bytes.size(); at += shape.word) {
         if (at % MappedFile::kMinHole == 0) {
