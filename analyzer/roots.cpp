@@ -54,16 +54,30 @@ class RootFinder {
       case RegionKind::kHeap:
       case RegionKind::kAnonymous:
       case RegionKind::kUnknown:
-        if (region.permissions.write) add_anonymous(region, begin, end);
+        if (region.permissions.write) {
+          add_anonymous(region, begin, end);
+        } else if (!region.permissions.execute) {
+          // What relocation wrote of a library that is not known as one; or what the program
+          // closed.
+          add_live(RootKind::kAnonymous, region, begin, end, 0);
+        }
         break;
       case RegionKind::kFile:
         if (region.permissions.write) add_live(RootKind::kFile, region, begin, end, 0);
         break;
-      case RegionKind::kModuleText:
       case RegionKind::kModuleRodata:
+        // Without the module's headers RELRO cannot be told from what was never written.
+        if (module_is_bare(region)) add_live(RootKind::kGlobal, region, begin, end, 0);
+        break;
+      case RegionKind::kModuleText:
       case RegionKind::kVdso:
         break;
     }
+  }
+
+  bool module_is_bare(const Region& region) const {
+    return region.module.value() < image_.modules.size() &&
+           image_.modules[region.module.value()].segments.empty();
   }
 
   // The parts of [begin, end) that no allocator claimed.
