@@ -15,6 +15,7 @@ struct Heaps {
   std::vector<HeapRow> rows;
   std::vector<AddressRange> claimed;  // sorted, disjoint: memory of allocators
   std::vector<ChunkId> system;        // chunks that hold allocators' own state
+  std::vector<CorruptionRow> corruption;  // by address; suspects have no types yet
 };
 
 // Walks every known allocator's heaps.
