@@ -54,7 +54,8 @@ class GlibcWalk {
     if (arenas_.empty()) return;
     first_heap_ = parts_->heaps.size();
     for (const Arena& arena : arenas_) walk_arena(arena);
-    tcaches_ = find_tcaches(image_);
+    shape_ = arenas_.front().shape;
+    tcaches_ = find_tcaches(image_, shape_);
     safe_linking_ = uses_safe_linking(image_, tcaches_, arenas_);
     add_forgotten_tcaches();
     for (size_t i = 0; i < arenas_.size(); ++i) settle_arena(i);
@@ -72,6 +73,10 @@ class GlibcWalk {
     uint64_t free_bytes = 0;
     uint64_t top_bytes = 0;
   };
+
+  uint64_t chunk_size(Address user) const {
+    return image_.word(user - ByteCount(shape_.word)).value_or(0) & ~kSizeFlags;
+  }
 
   void walk_arena(const Arena& arena) {
     const HeapId heap(static_cast<uint32_t>(parts_->heaps.size()));
@@ -110,7 +115,7 @@ class GlibcWalk {
     append(&parts_->freed, fast.users);
     uint64_t free_bytes = walked.free_bytes + walked.top_bytes;
     for (const Address user : fast.users) {
-      free_bytes += image_.word(user - ByteCount(kWord)).value_or(0) & ~kSizeFlags;
+      free_bytes += chunk_size(user);
     }
     row.fordblks = free_bytes;
     row.uordblks = row.mapped_bytes - std::min(row.mapped_bytes, row.fordblks);
@@ -153,10 +158,11 @@ class GlibcWalk {
       const bool known = std::any_of(tcaches_.begin(), tcaches_.end(),
                                      [user](const Tcache& t) { return t.user == user; });
       if (known) continue;
-      const uint64_t size = image_.word(user - ByteCount(kWord)).value_or(0) & ~kSizeFlags;
+      const uint64_t size = chunk_size(user);
       for (const TcacheLayout& layout : kTcacheLayouts) {
-        if (size == layout.chunk_size && is_filled_tcache(image_, user, layout, safe_linking)) {
-          found.push_back({user, 0, &layout});
+        if (size == layout.chunk_size(shape_) &&
+            is_filled_tcache(image_, shape_, user, layout, safe_linking)) {
+          found.push_back({user, 0, &layout, shape_});
           break;
         }
       }
@@ -197,7 +203,7 @@ class GlibcWalk {
     std::sort(parts_->claimed.begin(), parts_->claimed.end(),
               [](const AddressRange& a, const AddressRange& b) { return a.base < b.base; });
     const std::vector<MmappedChunk> chunks =
-        find_mmapped(image_, parts_->claimed, arenas_.front().layout->mmapped_trailer);
+        find_mmapped(image_, shape_, parts_->claimed, arenas_.front().layout->mmapped_trailer);
     uint64_t expected = 0;
     uint64_t expected_bytes = 0;
     std::vector<std::string> problems;
@@ -239,11 +245,12 @@ class GlibcWalk {
 
   void add_mmapped_run(const MmappedChunk& chunk, HeapId heap) {
     WalkedRun walked;
+    walked.granule_shift = shape_.granule_shift();
     walked.run.begin = chunk.user;
     // Of a chunk that is mostly not in the dump only so much goes into the chunk map.
     const uint64_t there = image_.view(chunk.user, chunk.usable).size();
     const uint64_t usable = std::min(chunk.usable, there + kMaxUnseen);
-    const uint64_t span = (usable + kAlignment - 1) & ~(kAlignment - 1);
+    const uint64_t span = shape_.round_up(usable);
     walked.run.end = chunk.user + ByteCount(span);
     walked.run.gap = static_cast<uint32_t>(span - usable);
     walked.run.heap = heap;
@@ -272,6 +279,7 @@ class GlibcWalk {
   std::vector<Address> tcache_sized_;
   size_t first_heap_ = 0;
   bool safe_linking_ = false;
+  Shape shape_;  // all copies of malloc in one process have the same
 };
 
 void walk_glibc(const Image& image, HeapParts* parts, Diagnostics& diagnostics) {

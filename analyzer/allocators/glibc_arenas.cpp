@@ -29,7 +29,10 @@ constexpr unsigned kMaxOddBins = 2;     // bins that may be inconsistent: one li
 class ArenaFinder {
  public:
   ArenaFinder(const Image& image, Diagnostics& diagnostics)
-      : image_(image), diagnostics_(diagnostics) {}
+      : image_(image), diagnostics_(diagnostics) {
+    shape_.word = image.pointer_width;
+    shape_.order = image.order;
+  }
 
   std::vector<Arena> find() {
     std::vector<Arena> found;
@@ -54,16 +57,19 @@ class ArenaFinder {
  private:
   uint64_t word(Address a) const { return image_.word(a).value_or(0); }
   uint64_t field(Address arena, uint32_t offset) const { return word(arena + ByteCount(offset)); }
+  uint64_t heap_field(Address heap, uint32_t index) const {
+    return word(heap + ByteCount(index * shape_.word));
+  }
 
   void scan(const Region& region, std::vector<Arena>* found) {
-    for (const ArenaLayout& layout : kArenaLayouts) {
+    for (const ArenaLayout& layout : arena_layouts(shape_)) {
       if (region.bytes.size() < layout.size) continue;
       // What can be the word `next` of an arena; in a hole it would be zero.
       const auto nexts =
-          region.bytes.subspan(layout.next, region.bytes.size() - layout.size + sizeof(uint64_t));
+          region.bytes.subspan(layout.next, region.bytes.size() - layout.size + shape_.word);
       image_.holes.for_each_data(nexts, [&](uint64_t from, uint64_t until) {
-        for (uint64_t at = from; at + kWord <= until; at += kWord) {
-          try_arena(region, at, load<uint64_t>(nexts.subspan(at)), layout, found);
+        for (uint64_t at = from; at + shape_.word <= until; at += shape_.word) {
+          try_arena(region, at, shape_.load_word(nexts.subspan(at)), layout, found);
         }
       });
     }
@@ -76,7 +82,8 @@ class ArenaFinder {
     // Either the arena is alone in its ring, or `next` is a thread arena, which follows the
     // heap_info at the start of a heap aligned to at least 1 MiB.
     const uint64_t low = next & 0xfffff;
-    if (next != address && low != kHeapInfoSizes[0] && low != kHeapInfoSizes[1]) return;
+    const auto sizes = heap_info_sizes(shape_);
+    if (next != address && low != sizes[0] && low != sizes[1]) return;
     if (already(*found, address) || !is_arena(Address(address), layout, true)) return;
     if (auto arenas = ring(Address(address), layout)) {
       arenas->front().module = region.module;
@@ -91,17 +98,18 @@ class ArenaFinder {
       if (region.kind != RegionKind::kAnonymous || !region.permissions.write) continue;
       const uint64_t begin = region.range.base.value();
       const uint64_t end = begin + region.bytes.size();
-      uint64_t at = (begin + kDefaultHeapMax - 1) & ~(kDefaultHeapMax - 1);
+      const uint64_t step = shape_.heap_max();
+      uint64_t at = (begin + step - 1) & ~(step - 1);
       // `at` wraps at the end of the address space.
-      for (; at >= begin && at < end; at += kDefaultHeapMax) add_orphan(Address(at), found);
+      for (; at >= begin && at < end; at += step) add_orphan(Address(at), found);
     }
   }
 
   void add_orphan(Address heap, std::vector<Arena>* found) {
-    for (const uint32_t size : kHeapInfoSizes) {
+    for (const uint64_t size : heap_info_sizes(shape_)) {
       const Address arena = heap + ByteCount(size);
       if (word(heap) != arena.value() || already(*found, arena.value())) continue;
-      for (const ArenaLayout& layout : kArenaLayouts) {
+      for (const ArenaLayout& layout : arena_layouts(shape_)) {
         if (!is_arena(arena, layout, false)) continue;
         found->push_back(describe(arena, layout, false));
         return;
@@ -117,14 +125,15 @@ class ArenaFinder {
 
   bool is_arena(Address a, const ArenaLayout& layout, bool is_main) const {
     const uint64_t system_mem = field(a, layout.system_mem);
-    const uint64_t max_system_mem = field(a, layout.system_mem + kWord);
+    const uint64_t max_system_mem =
+        field(a, layout.system_mem + static_cast<uint32_t>(shape_.word));
     if (system_mem < image_.page_size || system_mem > max_system_mem ||
         max_system_mem > kMaxSystemMem) {
       return false;
     }
     const uint64_t top = field(a, layout.top);
-    if (top % kAlignment != 0 || top < image_.page_size) return false;
-    const auto top_head = image_.word(Address(top + kWord));
+    if (!shape_.is_chunk(top) || top < image_.page_size) return false;
+    const auto top_head = image_.word(Address(top + shape_.word));
     // A truncated core may lack the top chunk; the bins and the ring still tell.
     if (top_head) {
       const uint64_t top_size = *top_head & ~kSizeFlags;
@@ -138,14 +147,14 @@ class ArenaFinder {
     unsigned empty = 0;
     unsigned odd = 0;
     for (unsigned i = 0; i < kBinCount; ++i) {
-      const Address links = a + ByteCount(layout.bins + uint64_t{i} * 2 * kWord);
-      const uint64_t header = links.value() - 2 * kWord;
+      const Address links = a + ByteCount(layout.bins + uint64_t{i} * 2 * shape_.word);
+      const uint64_t header = links.value() - 2 * shape_.word;
       const uint64_t fd = word(links);
-      const uint64_t bk = word(links + ByteCount(kWord));
+      const uint64_t bk = word(links + ByteCount(shape_.word));
       if (fd == header && bk == header) {
         ++empty;
-      } else if (fd == header || bk == header || fd == 0 || bk == 0 || fd % kAlignment != 0 ||
-                 bk % kAlignment != 0) {
+      } else if (fd == header || bk == header || fd == 0 || bk == 0 || !shape_.is_chunk(fd) ||
+                 !shape_.is_chunk(bk)) {
         ++odd;
         if (odd > kMaxOddBins) return false;
       }
@@ -155,7 +164,8 @@ class ArenaFinder {
 
   // The heap_info before a thread arena names it, also when the arena itself is trampled.
   bool is_named_by_heap(Address arena) const {
-    return std::any_of(kHeapInfoSizes.begin(), kHeapInfoSizes.end(), [&](uint32_t size) {
+    const auto sizes = heap_info_sizes(shape_);
+    return std::any_of(sizes.begin(), sizes.end(), [&](uint64_t size) {
       return word(arena - ByteCount(size)) == arena.value();
     });
   }
@@ -183,11 +193,13 @@ class ArenaFinder {
     Arena arena;
     arena.address = a;
     arena.layout = &layout;
+    arena.shape = shape_;
     arena.is_main = is_main;
-    arena.busy = (field(a, 0) & 0xffffffff) != 0;
-    arena.contiguous = (field(a, 0) >> 32 & kNonContiguous) == 0;
+    arena.busy = image_.value<uint32_t>(a).value_or(0) != 0;  // mutex
+    const uint64_t flags = image_.value<uint32_t>(a + ByteCount(4)).value_or(0);
+    arena.contiguous = (flags & kNonContiguous) == 0;
     arena.top = Address(field(a, layout.top));
-    arena.top_size = word(arena.top + ByteCount(kWord)) & ~kSizeFlags;
+    arena.top_size = word(arena.top + ByteCount(shape_.word)) & ~kSizeFlags;
     arena.system_mem = field(a, layout.system_mem);
     arena.claimed.push_back({a, ByteCount(layout.size)});
     if (is_main) {
@@ -217,7 +229,7 @@ class ArenaFinder {
       arena->problems.push_back("top and system_mem contradict each other");
       return;
     }
-    const uint64_t first = (start + kAlignment - 1) & ~(kAlignment - 1);
+    const uint64_t first = shape_.next_chunk(start);
     arena->stretches.push_back({{Address(start), ByteCount(end - start)}, Address(first), true});
     arena->claimed.push_back({Address(start), ByteCount(end - start)});
     if (!arena->contiguous) {
@@ -241,9 +253,9 @@ class ArenaFinder {
         arena->problems.push_back("heap " + hex(heap.value()) + " does not name the arena");
         break;
       }
-      const uint64_t size = field(heap, kHeapSize);
-      const uint64_t committed = std::max(size, field(heap, kHeapMprotectSize));
-      const Address prev(field(heap, kHeapPrev));
+      const uint64_t size = heap_field(heap, kHeapSize);
+      const uint64_t committed = std::max(size, heap_field(heap, kHeapMprotectSize));
+      const Address prev(heap_field(heap, kHeapPrev));
       const AddressRange inside{heap, ByteCount(size)};
       const bool is_first = inside.contains(arena->address);
       Stretch stretch;
@@ -252,7 +264,7 @@ class ArenaFinder {
       const uint64_t after =
           is_first ? arena->address.value() + arena->layout->size : heap.value() + heap_info_size_;
       // User memory is aligned, headers need not be (chunk2mem in _int_new_arena).
-      stretch.first_chunk = Address((after + kAlignment - 1) & ~(kAlignment - 1));
+      stretch.first_chunk = Address(shape_.next_chunk(after));
       arena->stretches.push_back(stretch);
       arena->claimed.push_back({heap, ByteCount(committed)});
       total += size;
@@ -267,18 +279,19 @@ class ArenaFinder {
 
   // heap_for_ptr(top). HEAP_MAX_SIZE is a build and tunable setting: the default first.
   std::optional<Address> newest_heap(const Arena& arena) {
-    for (const uint32_t size : kHeapInfoSizes) {
+    heap_info_size_ = heap_info_sizes(shape_)[0];
+    for (const uint64_t size : heap_info_sizes(shape_)) {
       const Address first = arena.address - ByteCount(size);
-      if (word(first) == arena.address.value() && field(first, kHeapPrev) == 0) {
+      if (word(first) == arena.address.value() && heap_field(first, kHeapPrev) == 0) {
         heap_info_size_ = size;
       }
     }
-    std::vector<uint64_t> sizes = {kDefaultHeapMax};
+    std::vector<uint64_t> sizes = {shape_.heap_max()};
     for (uint64_t size = 1 << 20; size <= uint64_t{4} << 30; size *= 2) sizes.push_back(size);
     for (const uint64_t size : sizes) {
       const Address heap(arena.top.value() & ~(size - 1));
       if (word(heap) != arena.address.value()) continue;
-      const uint64_t heap_size = field(heap, kHeapSize);
+      const uint64_t heap_size = heap_field(heap, kHeapSize);
       if (heap_size % image_.page_size == 0 && heap_size <= size && heap_size > 0 &&
           AddressRange{heap, ByteCount(heap_size)}.contains(arena.top)) {
         return heap;
@@ -289,7 +302,8 @@ class ArenaFinder {
 
   const Image& image_;
   Diagnostics& diagnostics_;
-  uint32_t heap_info_size_ = kHeapInfoSizes[0];
+  Shape shape_;
+  uint64_t heap_info_size_ = 0;
   bool accept_broken_ = false;
 };
 

@@ -21,6 +21,7 @@ struct Stretch {
 struct Arena {
   Address address;
   const ArenaLayout* layout = nullptr;
+  Shape shape;
   bool is_main = false;
   bool busy = false;  // its mutex is held: lists may be half updated
   bool contiguous = true;

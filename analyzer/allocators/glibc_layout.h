@@ -1,4 +1,4 @@
-// Layouts of glibc's malloc on LP64 (x86-64 and aarch64), release by release.
+// Layouts of glibc's malloc, release by release: LP64, of either byte order.
 //
 // Source: malloc/malloc.c and malloc/arena.c of the tags named in each row, offsets computed from
 // the declarations; the 2.27–2.42 row was also read from libc6-dbg of 2.36. Distributions backport,
@@ -6,20 +6,52 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
+#include <span>
+
+#include "formats/base/byte_cursor.h"
 
 namespace residue::glibc {
 
-inline constexpr uint64_t kWord = 8;         // SIZE_SZ
-inline constexpr uint64_t kAlignment = 16;   // MALLOC_ALIGNMENT
-inline constexpr uint64_t kHeaderSize = 16;  // chunk to user memory (2 * SIZE_SZ)
-inline constexpr uint64_t kMinSize = 32;     // MINSIZE
 inline constexpr uint64_t kPrevInUse = 1, kIsMmapped = 2, kNonMainArena = 4, kSizeFlags = 7;
-inline constexpr uint64_t kFencepostSize = 16;            // 2 * SIZE_SZ, all releases
-inline constexpr unsigned kBinCount = 127;                // bins 1..127; bin 1 is the unsorted one
-inline constexpr uint64_t kNonContiguous = 2;             // bit of malloc_state.flags, all releases
-inline constexpr uint64_t kDefaultHeapMax = 64ull << 20;  // HEAP_MAX_SIZE with default settings
-inline constexpr unsigned kSafeLinkShift = 12;            // PROTECT_PTR, 2.32 on
+inline constexpr unsigned kBinCount = 127;      // bins 1..127; bin 1 is the unsorted one
+inline constexpr uint64_t kNonContiguous = 2;   // bit of malloc_state.flags, all releases
+inline constexpr unsigned kSafeLinkShift = 12;  // PROTECT_PTR, 2.32 on
+
+// What the machine decides: all sizes and places of chunks follow from it (malloc.c, 2.12 on).
+struct Shape {
+  uint64_t word = 8;        // SIZE_SZ
+  uint64_t alignment = 16;  // MALLOC_ALIGNMENT
+  ByteOrder order = ByteOrder::kLittle;
+
+  constexpr uint64_t header() const { return 2 * word; }     // from a chunk to its user's memory
+  constexpr uint64_t fencepost() const { return 2 * word; }  // its size
+  constexpr uint64_t round_up(uint64_t n) const { return (n + alignment - 1) & ~(alignment - 1); }
+  constexpr uint64_t min_size() const { return round_up(4 * word); }  // MINSIZE
+  // request2size(): of the chunk that malloc gives for so many bytes.
+  constexpr uint64_t chunk_size(uint64_t request) const {
+    const uint64_t size = round_up(request + word);
+    return size < min_size() ? min_size() : size;
+  }
+  // User addresses are aligned; headers lie before them.
+  constexpr bool is_user(uint64_t a) const { return (a & (alignment - 1)) == 0; }
+  constexpr bool is_chunk(uint64_t a) const { return is_user(a + header()); }
+  // The first place for a chunk from `a` on.
+  constexpr uint64_t next_chunk(uint64_t a) const { return round_up(a + header()) - header(); }
+  // Size of the chunks in fastbin `bin`: fastbin_index() counts in steps of two words.
+  constexpr uint64_t fastbin_size(uint32_t bin) const { return (uint64_t{bin} + 2) * 2 * word; }
+  constexpr unsigned granule_shift() const {
+    return static_cast<unsigned>(std::countr_zero(alignment));
+  }
+  // HEAP_MAX_SIZE with default settings.
+  constexpr uint64_t heap_max() const { return word == 8 ? 64ULL << 20 : 1ULL << 20; }
+
+  // REQUIRES: bytes.size() >= word.
+  uint64_t load_word(std::span<const std::byte> bytes) const {
+    return word == 8 ? load<uint64_t>(bytes, order) : load<uint32_t>(bytes, order);
+  }
+};
 
 // struct malloc_state
 struct ArenaLayout {
@@ -34,7 +66,7 @@ struct ArenaLayout {
   uint32_t mmapped_trailer;  // bytes of a mapping that its chunk's size does not count, behind it
 };
 
-inline constexpr std::array<ArenaLayout, 4> kArenaLayouts = {{
+inline constexpr std::array<ArenaLayout, 4> kArenaLayouts64 = {{
     {"2.27-2.42", 16, 10, 96, 112, 2160, 2184, 2200, 0},
     {"2.23-2.26", 8, 10, 88, 104, 2152, 2176, 2192, 0},
     {"2.12-2.22", 8, 10, 88, 104, 2152, 2168, 2184, 0},
@@ -42,21 +74,29 @@ inline constexpr std::array<ArenaLayout, 4> kArenaLayouts = {{
     {"2.43", 0, 0, 8, 24, 2072, 2096, 2112, 16},
 }};
 
-// struct _heap_info: {ar_ptr 0, prev 8, size 16, mprotect_size 24}, and its padded size.
-inline constexpr uint32_t kHeapArena = 0, kHeapPrev = 8, kHeapSize = 16, kHeapMprotectSize = 24;
-inline constexpr std::array<uint32_t, 2> kHeapInfoSizes = {48, 32};  // 2.35 on, up to 2.34
+inline std::span<const ArenaLayout> arena_layouts(const Shape& shape) {
+  if (shape.word == 8) return kArenaLayouts64;
+  return {};
+}
+
+// struct _heap_info: {ar_ptr, prev, size, mprotect_size}, a word each, from 2.35 on pagesize, and
+// its padded size: such that a chunk can follow.
+inline constexpr uint32_t kHeapPrev = 1, kHeapSize = 2, kHeapMprotectSize = 3;  // in words
+inline std::array<uint64_t, 2> heap_info_sizes(const Shape& shape) {
+  return {shape.next_chunk(5 * shape.word), shape.next_chunk(4 * shape.word)};
+}
 
 // struct malloc_par (mp_)
 struct ParametersLayout {
   const char* versions;
-  uint32_t arena_test;  // 8 on 64-bit
-  uint32_t n_mmaps;     // int; n_mmaps_max, an int, follows it
+  uint32_t arena_test;
+  uint32_t n_mmaps;  // int; n_mmaps_max, an int, follows it
   uint32_t mmapped_mem;
   uint32_t sbrk_base;
   uint32_t size;
 };
 
-inline constexpr std::array<ParametersLayout, 6> kParametersLayouts = {{
+inline constexpr std::array<ParametersLayout, 6> kParametersLayouts64 = {{
     {"2.35-2.42", 24, 60, 80, 96, 136},
     {"2.26-2.34", 24, 40, 56, 72, 112},
     {"2.24-2.25", 24, 40, 56, 72, 80},
@@ -64,23 +104,34 @@ inline constexpr std::array<ParametersLayout, 6> kParametersLayouts = {{
     {"2.12-2.14", 24, 40, 64, 88, 96},
     {"2.43", 24, 68, 88, 104, 144},
 }};
-inline constexpr uint64_t kArenaTest = 8;
+inline std::span<const ParametersLayout> parameters_layouts(const Shape& shape) {
+  if (shape.word == 8) return kParametersLayouts64;
+  return {};
+}
+// What arena_test is unless a tunable changed it: NARENAS_FROM_NCORES(1).
+inline uint64_t arena_test(const Shape& shape) { return shape.word == 8 ? 8 : 2; }
 inline constexpr uint32_t kMmapsMax = 65536;  // DEFAULT_MMAP_MAX
 
 // struct tcache_perthread_struct
 struct TcacheLayout {
   const char* versions;
-  uint64_t chunk_size;   // of the chunk that holds it
-  uint32_t count_width;  // bytes per counter, at offset 0
+  uint32_t count_width;  // bytes per counter, at offset 0; the heads follow the counters
   uint32_t bins;
-  uint32_t entries;        // offset of the heads
   bool counts_free_slots;  // 2.42: the counter holds the slots that are left
+
+  // Offset of the heads.
+  constexpr uint64_t entries() const { return uint64_t{bins} * count_width; }
+  constexpr uint64_t size(uint64_t word) const { return entries() + bins * word; }
+  // Of the chunk that holds it.
+  constexpr uint64_t chunk_size(const Shape& shape) const {
+    return shape.chunk_size(size(shape.word));
+  }
 };
 
 inline constexpr std::array<TcacheLayout, 3> kTcacheLayouts = {{
-    {"2.30-2.41", 0x290, 2, 64, 128, false},
-    {"2.26-2.29", 0x250, 1, 64, 64, false},
-    {"2.42", 0x300, 2, 76, 152, true},
+    {"2.30-2.41", 2, 64, false},
+    {"2.26-2.29", 1, 64, false},
+    {"2.42", 2, 76, true},
 }};
 // Bins up to this index hold one chunk size each; 2.42's further ones hold ranges.
 inline constexpr uint32_t kTcacheSmallBins = 64;

@@ -19,8 +19,8 @@ constexpr uint32_t kMaxOddTcacheBins = 1;  // a thread may have been stopped ins
 
 uint64_t word(const Image& image, Address a) { return image.word(a).value_or(0); }
 
-uint64_t chunk_size(const Image& image, Address user) {
-  return word(image, user - ByteCount(kWord)) & ~kSizeFlags;
+uint64_t chunk_size(const Image& image, const Shape& shape, Address user) {
+  return word(image, user - ByteCount(shape.word)) & ~kSizeFlags;
 }
 
 uint64_t reveal(uint64_t stored, Address field, bool safe_linking) {
@@ -34,7 +34,7 @@ uint64_t tcache_counter(const Image& image, const Tcache& tcache, uint32_t bin) 
 }
 
 uint64_t tcache_head(const Image& image, const Tcache& tcache, uint32_t bin) {
-  return word(image, tcache.user + ByteCount(tcache.layout->entries + uint64_t{bin} * kWord));
+  return word(image, tcache.user + ByteCount(tcache.layout->entries() + bin * tcache.shape.word));
 }
 
 // Layouts that count free slots start every counter at tcache_count; the slots of an empty bin tell
@@ -60,12 +60,11 @@ uint64_t tcache_length(const Image& image, const Tcache& tcache, uint32_t bin, u
 
 // The struct at `user` looks like a tcache: heads are null exactly where counters are zero, and
 // are aligned pointers to mapped memory otherwise.
-bool plausible_tcache(const Image& image, Address user, const TcacheLayout& layout) {
-  const Tcache tcache{user, 0, &layout};
-  if (image.view(user, layout.entries + layout.bins * kWord).size() <
-      layout.entries + layout.bins * kWord) {
-    return false;
-  }
+bool plausible_tcache(const Image& image, const Shape& shape, Address user,
+                      const TcacheLayout& layout) {
+  const Tcache tcache{user, 0, &layout, shape};
+  const uint64_t size = layout.size(shape.word);
+  if (image.view(user, size).size() < size) return false;
   const uint64_t capacity = layout.counts_free_slots ? tcache_capacity(image, tcache) : 0;
   uint32_t odd = 0;
   for (uint32_t bin = 0; bin < layout.bins; ++bin) {
@@ -73,7 +72,7 @@ bool plausible_tcache(const Image& image, Address user, const TcacheLayout& layo
     const bool empty = tcache_length(image, tcache, bin, capacity) == 0;
     const bool good =
         empty == (head == 0) &&
-        (head == 0 || (head % kAlignment == 0 && !image.view(Address(head), 8).empty()));
+        (head == 0 || (shape.is_user(head) && !image.view(Address(head), shape.word).empty()));
     if (!good && ++odd > kMaxOddTcacheBins) return false;
   }
   return true;
@@ -87,11 +86,11 @@ bool has_entries(const Image& image, const Tcache& tcache) {
 }
 
 // The tcache layout whose struct a word of TLS may point to.
-const TcacheLayout* tcache_at(const Image& image, uint64_t user) {
-  if (user == 0 || user % kAlignment != 0) return nullptr;
-  const uint64_t size = chunk_size(image, Address(user));
+const TcacheLayout* tcache_at(const Image& image, const Shape& shape, uint64_t user) {
+  if (user == 0 || !shape.is_user(user)) return nullptr;
+  const uint64_t size = chunk_size(image, shape, Address(user));
   for (const TcacheLayout& layout : kTcacheLayouts) {
-    if (size == layout.chunk_size && plausible_tcache(image, Address(user), layout)) {
+    if (size == layout.chunk_size(shape) && plausible_tcache(image, shape, Address(user), layout)) {
       return &layout;
     }
   }
@@ -103,9 +102,9 @@ struct ChainResult {
   bool ended = false;  // by a null link rather than by an error or the limit
 };
 
-// Follows a singly linked list. `user_of_link`: distance from the link's value to the user address.
-ChainResult follow(const Image& image, uint64_t head, uint64_t link_to_user, uint64_t expected_size,
-                   uint64_t limit, bool safe_linking) {
+// Follows a singly linked list. `link_to_user`: distance from the link's value to the user address.
+ChainResult follow(const Image& image, const Shape& shape, uint64_t head, uint64_t link_to_user,
+                   uint64_t expected_size, uint64_t limit, bool safe_linking) {
   ChainResult result;
   uint64_t at = head;
   // Brent's cycle detection: a mark that moves on at powers of two.
@@ -118,9 +117,9 @@ ChainResult follow(const Image& image, uint64_t head, uint64_t link_to_user, uin
       move_at *= 2;
     }
     const Address user(at + link_to_user);
-    if (result.users.size() >= limit || user.value() % kAlignment != 0) return result;
-    const uint64_t size = chunk_size(image, user);
-    if (size < kMinSize || (expected_size != 0 && size != expected_size)) return result;
+    if (result.users.size() >= limit || !shape.is_user(user.value())) return result;
+    const uint64_t size = chunk_size(image, shape, user);
+    if (size < shape.min_size() || (expected_size != 0 && size != expected_size)) return result;
     result.users.push_back(user);
     const auto stored = image.word(user);
     if (!stored) return result;
@@ -132,22 +131,24 @@ ChainResult follow(const Image& image, uint64_t head, uint64_t link_to_user, uin
 
 ChainResult follow_tcache_bin(const Image& image, const Tcache& tcache, uint32_t bin,
                               uint64_t limit, bool safe_linking) {
-  const uint64_t size = bin < kTcacheSmallBins ? kMinSize + uint64_t{bin} * kAlignment : 0;
-  return follow(image, tcache_head(image, tcache, bin), 0, size, limit, safe_linking);
+  const Shape& shape = tcache.shape;
+  const uint64_t size = bin < kTcacheSmallBins ? shape.min_size() + bin * shape.alignment : 0;
+  return follow(image, shape, tcache_head(image, tcache, bin), 0, size, limit, safe_linking);
 }
 
 ChainResult follow_fastbin(const Image& image, const Arena& arena, uint32_t bin,
                            bool safe_linking) {
+  const Shape& shape = arena.shape;
   const uint64_t head =
-      word(image, arena.address + ByteCount(arena.layout->fastbins + uint64_t{bin} * kWord));
+      word(image, arena.address + ByteCount(arena.layout->fastbins + bin * shape.word));
   // Heads and links are chunk addresses here, not user addresses.
-  return follow(image, head, kHeaderSize, kMinSize + uint64_t{bin} * kAlignment, kMaxListLength,
+  return follow(image, shape, head, shape.header(), shape.fastbin_size(bin), kMaxListLength,
                 safe_linking);
 }
 
 }  // namespace
 
-std::vector<Tcache> find_tcaches(const Image& image) {
+std::vector<Tcache> find_tcaches(const Image& image, const Shape& shape) {
   struct Candidate {
     size_t thread;
     uint64_t distance;  // in words
@@ -155,16 +156,16 @@ std::vector<Tcache> find_tcaches(const Image& image) {
   };
   std::vector<Candidate> candidates;
   std::map<uint64_t, unsigned> votes;
-  const ThreadLayout& layout_of_threads = thread_layout(image.architecture);
+  const ThreadLayout& layout_of_threads = thread_layout(image);
   for (size_t t = 0; t < image.threads.size(); ++t) {
     const Thread& thread = image.threads[t];
-    for (uint64_t distance = 0; distance < kTlsWindow / kWord; ++distance) {
+    for (uint64_t distance = 0; distance < kTlsWindow / shape.word; ++distance) {
       const auto value =
           image.word(static_tls_word(layout_of_threads, thread.thread_pointer, distance));
       if (!value) break;
-      const TcacheLayout* layout = tcache_at(image, *value);
+      const TcacheLayout* layout = tcache_at(image, shape, *value);
       if (layout == nullptr) continue;
-      candidates.push_back({t, distance, {Address(*value), thread.tid, layout}});
+      candidates.push_back({t, distance, {Address(*value), thread.tid, layout, shape}});
       // A zeroed block of the right size looks like an empty cache: a filled one weighs more.
       votes[distance] += has_entries(image, candidates.back().tcache) ? kFilledWeight : 1;
     }
@@ -184,10 +185,10 @@ std::vector<Tcache> find_tcaches(const Image& image) {
   return tcaches;
 }
 
-bool is_filled_tcache(const Image& image, Address user, const TcacheLayout& layout,
-                      bool safe_linking) {
-  if (!plausible_tcache(image, user, layout)) return false;
-  const Tcache tcache{user, 0, &layout};
+bool is_filled_tcache(const Image& image, const Shape& shape, Address user,
+                      const TcacheLayout& layout, bool safe_linking) {
+  if (!plausible_tcache(image, shape, user, layout)) return false;
+  const Tcache tcache{user, 0, &layout, shape};
   const ListResult lists = read_tcache(image, tcache, safe_linking);
   return lists.problems.empty() && !lists.users.empty();
 }
@@ -253,16 +254,18 @@ bool uses_safe_linking(const Image& image, const std::vector<Tcache>& tcaches,
 
 BinTotals read_bins(const Image& image, const Arena& arena) {
   BinTotals totals;
-  const uint64_t limit = arena.system_mem / kMinSize + 1;
+  const Shape& shape = arena.shape;
+  const uint64_t limit = arena.system_mem / shape.min_size() + 1;
   for (unsigned i = 0; i < kBinCount; ++i) {
     const uint64_t header =
-        arena.address.value() + arena.layout->bins + uint64_t{i} * 2 * kWord - 2 * kWord;
+        arena.address.value() + arena.layout->bins + i * 2 * shape.word - shape.header();
     uint64_t previous = header;
-    uint64_t at = word(image, Address(header + 2 * kWord));
+    uint64_t at = word(image, Address(header + shape.header()));
     while (at != header) {
-      const uint64_t size = word(image, Address(at + kWord)) & ~kSizeFlags;
-      const uint64_t back = word(image, Address(at + 3 * kWord));
-      if (at % kAlignment != 0 || size < kMinSize || back != previous || totals.chunks >= limit) {
+      const uint64_t size = word(image, Address(at + shape.word)) & ~kSizeFlags;
+      const uint64_t back = word(image, Address(at + 3 * shape.word));
+      if (!shape.is_chunk(at) || size < shape.min_size() || back != previous ||
+          totals.chunks >= limit) {
         totals.problems.push_back("bin " + std::to_string(i + 1) + " is inconsistent at " +
                                   hex(at));
         break;
@@ -270,7 +273,7 @@ BinTotals read_bins(const Image& image, const Arena& arena) {
       ++totals.chunks;
       totals.bytes += size;
       previous = at;
-      at = word(image, Address(at + 2 * kWord));
+      at = word(image, Address(at + shape.header()));
     }
   }
   return totals;

@@ -14,17 +14,18 @@ struct Tcache {
   Address user;      // user address of the chunk that holds the struct
   uint32_t tid = 0;  // 0 if no thread's TLS points to it
   const TcacheLayout* layout = nullptr;
+  Shape shape;
 };
 
 // The tcache structs of all threads, found through each thread's TLS: the pointer lies at the same
 // distance from the thread pointer in every thread.
-std::vector<Tcache> find_tcaches(const Image& image);
+std::vector<Tcache> find_tcaches(const Image& image, const Shape& shape);
 
 // Whether the chunk with this user address can be a tcache struct: every counter agrees with its
 // list's head, at least one list is not empty, and every list decodes to chunks of its size. For
 // structs that no thread's TLS leads to.
-bool is_filled_tcache(const Image& image, Address user, const TcacheLayout& layout,
-                      bool safe_linking);
+bool is_filled_tcache(const Image& image, const Shape& shape, Address user,
+                      const TcacheLayout& layout, bool safe_linking);
 
 struct ListResult {
   std::vector<Address> users;         // user addresses of the chunks on the lists

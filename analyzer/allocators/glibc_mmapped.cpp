@@ -26,9 +26,10 @@ class Memory {
  public:
   // `extent`: how far the memory reaches, dumped or not. `trailer`: what a mapping has behind its
   // chunk.
-  Memory(uint64_t base, std::span<const std::byte> bytes, const Holes& holes, uint64_t extent,
-         uint64_t page, uint64_t trailer)
-      : base_(base),
+  Memory(const Shape& shape, uint64_t base, std::span<const std::byte> bytes, const Holes& holes,
+         uint64_t extent, uint64_t page, uint64_t trailer)
+      : shape_(shape),
+        base_(base),
         bytes_(bytes),
         holes_(holes),
         extent_(extent),
@@ -37,7 +38,7 @@ class Memory {
 
   void scan(std::vector<MmappedChunk>* chunks) const {
     const uint64_t first = ((base_ + page_ - 1) & ~(page_ - 1)) - base_;
-    for (uint64_t at = first; at + kHeaderSize <= bytes_.size();) {
+    for (uint64_t at = first; at + shape_.header() <= bytes_.size();) {
       const uint64_t mapping = chunk_at(at);
       if (mapping == 0) {
         at = next_page(first, at + page_);
@@ -50,7 +51,8 @@ class Memory {
 
  private:
   Header header(uint64_t at) const {
-    return {load<uint64_t>(bytes_.subspan(at)), load<uint64_t>(bytes_.subspan(at + kWord))};
+    return {shape_.load_word(bytes_.subspan(at)),
+            shape_.load_word(bytes_.subspan(at + shape_.word))};
   }
 
   // `at`, or where that lies in a hole of the file, which has no header, the last of the places a
@@ -70,7 +72,8 @@ class Memory {
   }
 
   bool is_moved_header(uint64_t start, uint64_t mapping, uint64_t lead) const {
-    if (lead + kMinSize > mapping || start + lead + kHeaderSize > bytes_.size()) return false;
+    if (lead + shape_.min_size() > mapping || start + lead + shape_.header() > bytes_.size())
+      return false;
     const Header h = header(start + lead);
     return h.prev_size == lead && h.size == ((mapping - trailer_ - lead) | kIsMmapped);
   }
@@ -80,19 +83,21 @@ class Memory {
     // The user address is the first multiple of the alignment behind the first header, one further
     // if less than a smallest chunk would be left before it.
     for (uint64_t alignment = 64; alignment < page_ && lead == 0; alignment *= 2) {
-      if (is_moved_header(at, mapping, alignment - kHeaderSize)) lead = alignment - kHeaderSize;
+      if (is_moved_header(at, mapping, alignment - shape_.header()))
+        lead = alignment - shape_.header();
     }
     const uint64_t seen = std::min<uint64_t>(mapping, bytes_.size() - at);
-    const uint64_t first = at + page_ - kHeaderSize;
-    for (uint64_t header = first; header + kHeaderSize < at + seen && lead == 0;
+    const uint64_t first = at + page_ - shape_.header();
+    for (uint64_t header = first; header + shape_.header() < at + seen && lead == 0;
          header = next_page(first, header + page_)) {
       if (is_moved_header(at, mapping, header - at)) lead = header - at;
     }
     return {{Address(base_ + at), ByteCount(mapping)},
-            Address(base_ + at + lead + kHeaderSize),
-            mapping - lead - kHeaderSize - (trailer_ == 0 ? 0 : kWord)};
+            Address(base_ + at + lead + shape_.header()),
+            mapping - lead - shape_.header() - (trailer_ == 0 ? 0 : shape_.word)};
   }
 
+  const Shape& shape_;
   uint64_t base_;
   std::span<const std::byte> bytes_;
   const Holes& holes_;
@@ -106,29 +111,31 @@ class Memory {
 std::optional<Parameters> find_parameters(const Image& image, const Arena& main) {
   // How far malloc_par may begin before the words that it is known by.
   constexpr uint64_t kReach = 4 * Holes::kGrain;
+  const Shape& shape = main.shape;
   const Address heap_start =
       main.stretches.empty() ? Address(0) : main.stretches.front().memory.base;
   std::optional<Parameters> fallback;
   for (const Region& region : image.regions) {
     if (region.kind != RegionKind::kModuleData || region.module != main.module) continue;
-    for (const ParametersLayout& layout : kParametersLayouts) {
-      for (uint64_t at = 0; at + layout.size <= region.bytes.size(); at += kWord) {
+    for (const ParametersLayout& layout : parameters_layouts(shape)) {
+      for (uint64_t at = 0; at + layout.size <= region.bytes.size(); at += shape.word) {
         if (at % MappedFile::kMinHole == 0) {
           const uint64_t data = image.holes.skip(region.bytes, at);
           at = std::max(at, data - std::min<uint64_t>(data, kReach));
         }
         if (at + layout.size > region.bytes.size()) break;
         const auto bytes = region.bytes.subspan(at);
-        // arena_test is 8 on 64-bit unless a tunable changed it; sbrk_base is where the heap
-        // starts.
-        const bool test = load<uint64_t>(bytes.subspan(layout.arena_test)) == kArenaTest;
-        const bool base = heap_start.value() != 0 &&
-                          load<uint64_t>(bytes.subspan(layout.sbrk_base)) == heap_start.value();
-        const bool max = load<uint32_t>(bytes.subspan(layout.n_mmaps + 4)) == kMmapsMax;
+        const auto word = [&](uint32_t offset) { return shape.load_word(bytes.subspan(offset)); };
+        const auto number = [&](uint32_t offset) {
+          return load<uint32_t>(bytes.subspan(offset), shape.order);
+        };
+        // sbrk_base is where the heap starts.
+        const bool test = word(layout.arena_test) == arena_test(shape);
+        const bool base = heap_start.value() != 0 && word(layout.sbrk_base) == heap_start.value();
+        const bool max = number(layout.n_mmaps + 4) == kMmapsMax;
         if (base + test + max < 2) continue;
-        const Parameters found{region.range.base + ByteCount(at), &layout,
-                               load<uint32_t>(bytes.subspan(layout.n_mmaps)),
-                               load<uint64_t>(bytes.subspan(layout.mmapped_mem))};
+        const Parameters found{region.range.base + ByteCount(at), &layout, number(layout.n_mmaps),
+                               word(layout.mmapped_mem)};
         if (base && max) return found;
         if (!fallback) fallback = found;
       }
@@ -137,8 +144,8 @@ std::optional<Parameters> find_parameters(const Image& image, const Arena& main)
   return fallback;
 }
 
-std::vector<MmappedChunk> find_mmapped(const Image& image, const std::vector<AddressRange>& claimed,
-                                       uint64_t trailer) {
+std::vector<MmappedChunk> find_mmapped(const Image& image, const Shape& shape,
+                                       const std::vector<AddressRange>& claimed, uint64_t trailer) {
   const auto may_hold = [](const Region& region) {
     const bool anonymous =
         region.kind == RegionKind::kAnonymous || region.kind == RegionKind::kStack;
@@ -160,7 +167,7 @@ std::vector<MmappedChunk> find_mmapped(const Image& image, const std::vector<Add
     for_each_unclaimed(claimed, region_begin, region_end, [&](uint64_t begin, uint64_t end) {
       const uint64_t extent = (end == region_end ? mapped_end : end) - begin;
       const auto bytes = image.view(Address(begin), end - begin);
-      Memory(begin, bytes, image.holes, extent, image.page_size, trailer).scan(&chunks);
+      Memory(shape, begin, bytes, image.holes, extent, image.page_size, trailer).scan(&chunks);
     });
   }
   return chunks;

@@ -26,7 +26,14 @@ constexpr unsigned kProvingHeaders = 64;
 // Fewer are enough where the bytes end: there is no more to see.
 constexpr unsigned kProvingBeforeGap = 4;
 
+// The word's width, the alignment and the byte order are constants here: the walk is the one loop
+// that touches every chunk.
+template <typename Word, uint64_t kAlignment, ByteOrder kOrder>
 class StretchWalker {
+  static constexpr Shape kShape = {sizeof(Word), kAlignment, kOrder};
+  static constexpr uint64_t kWord = kShape.word, kHeaderSize = kShape.header();
+  static constexpr uint64_t kMinSize = kShape.min_size(), kFencepostSize = kShape.fencepost();
+
  public:
   StretchWalker(const Image& image, const Arena& arena, const Stretch& stretch, HeapId heap,
                 Diagnostics& diagnostics)
@@ -70,7 +77,7 @@ class StretchWalker {
   // Positions are relative to base_. The readable piece of the stretch is [piece_, piece_end()).
   uint64_t piece_end() const { return piece_ + bytes_.size(); }
   bool readable(uint64_t at) const { return at >= piece_ && at + kHeaderSize <= piece_end(); }
-  uint64_t word_at(uint64_t at) const { return load<uint64_t>(bytes_.subspan(at - piece_)); }
+  uint64_t word_at(uint64_t at) const { return load<Word>(bytes_.subspan(at - piece_), kOrder); }
   uint64_t head(uint64_t at) const { return word_at(at + kWord); }
 
   // Makes the bytes from `at` on readable; false if there are none, or too few for a header.
@@ -135,12 +142,13 @@ class StretchWalker {
 
   Stop walk_run(uint64_t start) {
     WalkedRun walked;
+    walked.granule_shift = kShape.granule_shift();
     walked.run.heap = heap_;
     walked.run.gap = kWord;
     walked.run.begin = Address(base_ + start + kHeaderSize);
     uint64_t at = start;
     uint64_t released = start;
-    Stop::Why why = Stop::kNoBytes;
+    auto why = Stop::kNoBytes;
     uint64_t previous_size = 0;
     while (readable(at)) {
       const uint64_t size_word = head(at);
@@ -193,7 +201,7 @@ class StretchWalker {
 
   void note_tcache_size(uint64_t at, uint64_t size) {
     for (const TcacheLayout& layout : kTcacheLayouts) {
-      if (size == layout.chunk_size) {
+      if (size == layout.chunk_size(kShape)) {
         result_.tcache_sized.push_back(Address(base_ + at + kHeaderSize));
       }
     }
@@ -260,7 +268,19 @@ class StretchWalker {
 
 StretchWalk walk_stretch(const Image& image, const Arena& arena, const Stretch& stretch,
                          HeapId heap, Diagnostics& diagnostics) {
-  return StretchWalker(image, arena, stretch, heap, diagnostics).walk();
+  const auto walk = [&]<typename Word, uint64_t kAlignment>() {
+    if (arena.shape.order == ByteOrder::kLittle) {
+      return StretchWalker<Word, kAlignment, ByteOrder::kLittle>(image, arena, stretch, heap,
+                                                                 diagnostics)
+          .walk();
+    }
+    return StretchWalker<Word, kAlignment, ByteOrder::kBig>(image, arena, stretch, heap,
+                                                            diagnostics)
+        .walk();
+  };
+  if (arena.shape.word == 8) return walk.template operator()<uint64_t, 16>();
+  if (arena.shape.alignment == 16) return walk.template operator()<uint32_t, 16>();
+  return walk.template operator()<uint32_t, 8>();
 }
 
 }  // namespace residue::glibc
