@@ -168,8 +168,8 @@ struct AccountRow {
 
 // A place where a heap's bookkeeping was overwritten, and who probably did it.
 struct CorruptionRow {
-  Address address;      // of the damaged word; 0 if only libc's own message tells of it
-  std::string kind;     // 'overflow', 'underflow', 'use after free', 'double free', 'cycle', 'unknown'
+  Address address;   // of the damaged word; 0 if only libc's own message tells of it
+  std::string kind;  // 'overflow', 'underflow', 'use after free', 'double free', 'cycle', 'unknown'
   std::string expected;  // bytes that must have been there, as hex and text; empty if unknown
   std::string found;     // bytes that are there
   Address suspect;       // user address of the chunk that was probably written beyond, 0 if unknown

@@ -46,9 +46,8 @@ class Traces {
   // The run that holds the byte at `pivot`, as far back as `floor`.
   RunOfBytes across(uint64_t pivot, uint64_t floor) const {
     RunOfBytes best;
-    for (const RunOfBytes& run :
-         {text(pivot, floor), fill(pivot, floor), array(pivot, floor, shape_.word),
-          array(pivot, floor, 4)}) {
+    for (const RunOfBytes& run : {text(pivot, floor), fill(pivot, floor),
+                                  array(pivot, floor, shape_.word), array(pivot, floor, 4)}) {
       if (run.length() > best.length()) best = run;
     }
     return best;
@@ -108,9 +107,7 @@ class Traces {
   const Shape& shape_;
 };
 
-std::string bytes_text(uint64_t n) {
-  return std::to_string(n) + (n == 1 ? " byte" : " bytes");
-}
+std::string bytes_text(uint64_t n) { return std::to_string(n) + (n == 1 ? " byte" : " bytes"); }
 
 // The word as the process has it in memory.
 std::string word_text(uint64_t value, const Shape& shape) {
@@ -145,8 +142,9 @@ bool blame_overflow(const Evidence& e, const TrampledHeader& bad, CorruptionRow*
     row->kind = "overflow";
     row->confidence = "likely";
     row->suspect = bad.before;
-    row->message = "the text in the chunk before fills it to its last byte; its terminating zero "
-                   "was written over this header";
+    row->message =
+        "the text in the chunk before fills it to its last byte; its terminating zero "
+        "was written over this header";
     return true;
   }
   const RunOfBytes run = Traces(e.bytes, e.shape).across(e.size_at, e.floor);
@@ -181,8 +179,9 @@ void leave_unexplained(uint64_t found, const TrampledHeader& bad, CorruptionRow*
   row->kind = "unknown";
   row->confidence = "guess";
   row->suspect = bad.before;
-  row->message = bad.before.value() == 0 ? "nothing shows who wrote it"
-                                         : "nothing shows who wrote it; most often the chunk before";
+  row->message = bad.before.value() == 0
+                     ? "nothing shows who wrote it"
+                     : "nothing shows who wrote it; most often the chunk before";
   if (bad.expected && std::popcount(found ^ *bad.expected) == 1) {
     row->suspect = Address(0);
     row->message = "a single bit differs: a stray write, or a memory cell that failed";
@@ -208,7 +207,8 @@ CorruptionRow diagnose_header(const Image& image, const Shape& shape, const Tram
   row.address = size_place;
   const uint64_t floor_address =
       bad.before.value() != 0 && bad.before < bad.header
-          ? std::max(bad.before.value(), bad.header.value() - std::min(bad.header.value(), kLookAround))
+          ? std::max(bad.before.value(),
+                     bad.header.value() - std::min(bad.header.value(), kLookAround))
           : size_place.value();
   const auto bytes =
       image.view(Address(floor_address), size_place.value() - floor_address + kLookAround);
@@ -256,8 +256,8 @@ CorruptionRow diagnose_field(const Image& image, const Shape& shape, Address pla
 }
 
 // __libc_message() maps pages of their own for {unsigned size; char text[]} and keeps the address
-// in libc's __abort_msg (2.14 to 2.42): a page-aligned pointer in its data to a multiple of the page
-// size and a line of text.
+// in libc's __abort_msg (2.14 to 2.42): a page-aligned pointer in its data to a multiple of the
+// page size and a line of text.
 std::optional<std::string> find_abort_message(const Image& image, ModuleId libc) {
   constexpr uint64_t kLongest = 4096;
   const uint64_t word = image.pointer_width;
@@ -267,14 +267,15 @@ std::optional<std::string> find_abort_message(const Image& image, ModuleId libc)
     image.holes.for_each_data(region.bytes, [&](uint64_t from, uint64_t until) {
       for (uint64_t at = from; at + word <= until && !found; at += word) {
         const auto bytes = region.bytes.subspan(at, word);
-        const uint64_t target = word == 8 ? load<uint64_t>(bytes, image.order)
-                                          : load<uint32_t>(bytes, image.order);
+        const uint64_t target =
+            word == 8 ? load<uint64_t>(bytes, image.order) : load<uint32_t>(bytes, image.order);
         if (target == 0 || target % image.page_size != 0) continue;
         const auto size = image.value<uint32_t>(Address(target));
         if (!size || *size == 0 || *size % image.page_size != 0 || *size > 16 * image.page_size) {
           continue;
         }
-        const auto text = image.c_string(Address(target + 4), std::min<uint64_t>(*size - 4, kLongest));
+        const auto text =
+            image.c_string(Address(target + 4), std::min<uint64_t>(*size - 4, kLongest));
         if (!text || text->size() < 4 || text->back() != '\n') continue;
         const auto line = text->substr(0, text->size() - 1);
         const bool readable = std::all_of(line.begin(), line.end(), [](char c) {
@@ -298,7 +299,8 @@ std::optional<CorruptionRow> diagnose_abort(std::string_view message) {
   static constexpr std::array<Known, 16> kKnown = {{
       {"double free", "double free", "a chunk was freed that was free already"},
       {"corrupted top size", "overflow", "the header of the top chunk was overwritten"},
-      {"corrupted size vs. prev_size", "overflow", "a free chunk's size and the copy behind it differ"},
+      {"corrupted size vs. prev_size", "overflow",
+       "a free chunk's size and the copy behind it differ"},
       {"unaligned tcache chunk", "use after free", "a cache list's link was overwritten"},
       {"unaligned fastbin chunk", "use after free", "a fastbin's link was overwritten"},
       {"double linked list", "use after free", "a free list's links were overwritten"},
@@ -308,18 +310,19 @@ std::optional<CorruptionRow> diagnose_abort(std::string_view message) {
       {"invalid next size", "overflow", "the header behind the freed chunk was overwritten"},
       {"invalid size", "overflow", "a chunk's header was overwritten"},
       {"invalid old size", "overflow", "the header of the chunk to be grown was overwritten"},
-      {"mismatching next->prev_size", "overflow", "the copy of a free chunk's size was overwritten"},
+      {"mismatching next->prev_size", "overflow",
+       "the copy of a free chunk's size was overwritten"},
       {"invalid pointer", "unknown", "what was freed is no chunk"},
       {"memory corruption", "unknown", "a free list leads to what is no chunk of it"},
       {"too many chunks detected in tcache", "unknown", "a thread cache's counter is wrong"},
   }};
   static constexpr std::array<std::string_view, 9> kSpeakers = {
-      "malloc()",  "free()",         "realloc()",  "munmap_chunk()",       "corrupted ",
-      "mremap_chunk()", "double free", "malloc_consolidate()", "calloc()"};
-  const bool from_malloc =
-      std::any_of(kSpeakers.begin(), kSpeakers.end(), [&](std::string_view speaker) {
-        return message.find(speaker) != std::string_view::npos;
-      });
+      "malloc()",   "free()",         "realloc()",   "munmap_chunk()",
+      "corrupted ", "mremap_chunk()", "double free", "malloc_consolidate()",
+      "calloc()"};
+  const bool from_malloc = std::any_of(
+      kSpeakers.begin(), kSpeakers.end(),
+      [&](std::string_view speaker) { return message.find(speaker) != std::string_view::npos; });
   if (!from_malloc) return std::nullopt;
   for (const Known& known : kKnown) {
     if (message.find(known.part) == std::string_view::npos) continue;

@@ -21,7 +21,7 @@ struct TrampledHeader {
   Address header;
   // What the word of its size must have held, flags included, where the neighbours prove it.
   std::optional<uint64_t> expected;
-  Address before;      // user address of the chunk before it, 0 if there is none
+  Address before;  // user address of the chunk before it, 0 if there is none
   bool is_top = false;
 };
 CorruptionRow diagnose_header(const Image& image, const Shape& shape, const TrampledHeader& bad);
