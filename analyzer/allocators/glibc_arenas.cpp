@@ -403,7 +403,7 @@ class ArenaFinder {
 
   // What is known of the arena contradicts itself or the memory that there is.
   bool is_suspicious(const Arena& arena) const {
-    if (!arena.repairs.empty() || !arena.contiguous) return false;
+    if (!arena.repairs.empty() || (arena.is_main && !arena.contiguous)) return false;
     if (!arena.problems.empty() || arena.stretches.empty()) return true;
     if (arena.is_main) {
       const Stretch& stretch = arena.stretches.front();
