@@ -71,6 +71,7 @@ class GlibcWalk {
   // What the walk of one arena counted, until its lists have been read.
   struct Walked {
     std::vector<std::string> problems;
+    std::vector<Address> doubtful;
     uint64_t free_chunks = 0;
     uint64_t free_bytes = 0;
     uint64_t top_bytes = 0;
@@ -136,6 +137,10 @@ class GlibcWalk {
       for (WalkedRun& run : walk.runs) parts_->runs.push_back(std::move(run));
       append(&tcache_sized_, walk.tcache_sized);
       append(&walked.problems, walk.problems);
+      append(&walked.doubtful, walk.doubtful);
+      for (const TrampledHeader& bad : walk.trampled) {
+        report(arena, diagnose_header(image_, shape_, bad));
+      }
       for (const AddressRange& gap : walk.skipped) subtract(&claimed, gap);
       walked.free_chunks += walk.free_chunks;
       walked.free_bytes += walk.free_bytes;
@@ -152,7 +157,7 @@ class GlibcWalk {
     const Arena& arena = arenas_[i];
     Walked& walked = walked_[i];
     HeapRow& row = parts_->heaps[first_heap_ + i];
-    check_bins(arena, walked.free_chunks, walked.free_bytes, &walked.problems);
+    check_bins(arena, &walked);
     const ListResult fast = read_fastbins(image_, arena, safe_linking_);
     append(&walked.problems, fast.problems);
     append(&parts_->freed, fast.users);
@@ -170,15 +175,52 @@ class GlibcWalk {
   }
 
   // Every chunk that its neighbour's header calls free is in exactly one bin.
-  void check_bins(const Arena& arena, uint64_t chunks, uint64_t bytes,
-                  std::vector<std::string>* problems) const {
-    const BinTotals bins = read_bins(image_, arena);
-    problems->insert(problems->end(), bins.problems.begin(), bins.problems.end());
-    if (bins.chunks != chunks || bins.bytes != bytes) {
-      problems->push_back(std::to_string(chunks) + " free chunks of " + std::to_string(bytes) +
-                          " bytes walked, " + std::to_string(bins.chunks) + " of " +
-                          std::to_string(bins.bytes) + " in the bins");
+  void check_bins(const Arena& arena, Walked* walked) {
+    BinTotals bins = read_bins(image_, arena);
+    const bool balanced = bins.chunks == walked->free_chunks && bins.bytes == walked->free_bytes;
+    if (balanced && walked->doubtful.empty() && bins.problems.empty()) return;
+    // Where headers and bins differ, the bins are right: nothing gets on them but by free().
+    bins = read_bins(image_, arena, true);
+    std::sort(bins.users.begin(), bins.users.end());
+    append(&parts_->freed, bins.users);
+    for (const Address user : walked->doubtful) settle_doubt(arena, user, bins, walked);
+    append(&walked->problems, bins.problems);
+    for (const BadLink& bad : bins.bad_links) {
+      report(arena, diagnose_link(image_, shape_, bad.user, bad.place, bad.what, true));
     }
+    if (bins.chunks != walked->free_chunks || bins.bytes != walked->free_bytes) {
+      walked->problems.push_back(std::to_string(walked->free_chunks) + " free chunks of " +
+                                 std::to_string(walked->free_bytes) + " bytes walked, " +
+                                 std::to_string(bins.chunks) + " of " + std::to_string(bins.bytes) +
+                                 " in the bins");
+    }
+  }
+
+  // The header behind this chunk calls it free, but has not its size.
+  void settle_doubt(const Arena& arena, Address user, const BinTotals& bins, Walked* walked) {
+    const uint64_t size = chunk_size(user);
+    const Address behind = user - ByteCount(shape_.header()) + ByteCount(size);
+    if (std::binary_search(bins.users.begin(), bins.users.end(), user)) {
+      ++walked->free_chunks;
+      walked->free_bytes += size;
+      CorruptionRow row =
+          diagnose_field(image_, shape_, behind, "the copy of a free chunk's size", size);
+      row.kind = "use after free";
+      row.suspect = user;
+      row.message = "the last word of a free chunk, a copy of its size, was overwritten";
+      report(arena, std::move(row));
+      walked->problems.push_back("the size kept at " + hex(behind.value()) + " is wrong");
+      return;
+    }
+    const Address head = behind + ByteCount(shape_.word);
+    walked->problems.push_back("the header at " + hex(behind.value()) +
+                               " calls a chunk free that is on no list");
+    const bool known =
+        std::any_of(parts_->corruption.begin(), parts_->corruption.end(),
+                    [head](const CorruptionRow& row) { return row.address == head; });
+    if (known) return;
+    const uint64_t flags = image_.word(head).value_or(0) | kPrevInUse;
+    report(arena, diagnose_header(image_, shape_, {behind, flags, user, false}));
   }
 
   // Structs of caches whose thread is not in the dump's list of threads.

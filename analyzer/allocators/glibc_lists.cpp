@@ -252,29 +252,84 @@ bool uses_safe_linking(const Image& image, const std::vector<Tcache>& tcaches,
   return mangled > plain;
 }
 
-BinTotals read_bins(const Image& image, const Arena& arena) {
-  BinTotals totals;
-  const Shape& shape = arena.shape;
-  const uint64_t limit = arena.system_mem / shape.min_size() + 1;
-  for (unsigned i = 0; i < kBinCount; ++i) {
-    const uint64_t header =
-        arena.address.value() + arena.layout->bins + i * 2 * shape.word - shape.header();
-    uint64_t previous = header;
-    uint64_t at = word(image, Address(header + shape.header()));
-    while (at != header) {
-      const uint64_t size = word(image, Address(at + shape.word)) & ~kSizeFlags;
-      const uint64_t back = word(image, Address(at + 3 * shape.word));
-      if (!shape.is_chunk(at) || size < shape.min_size() || back != previous ||
-          totals.chunks >= limit) {
-        totals.problems.push_back("bin " + std::to_string(i + 1) + " is inconsistent at " +
-                                  hex(at));
-        break;
-      }
-      ++totals.chunks;
-      totals.bytes += size;
-      previous = at;
-      at = word(image, Address(at + shape.header()));
+namespace {
+
+// One doubly linked bin, from either end.
+class BinReader {
+ public:
+  BinReader(const Image& image, const Arena& arena, BinTotals* totals, bool want_users)
+      : image_(image),
+        shape_(arena.shape),
+        limit_(arena.system_mem / arena.shape.min_size() + 1),
+        totals_(*totals),
+        want_users_(want_users) {}
+
+  // `header`: where the bin's links would be a chunk's.
+  void read(uint64_t header, unsigned bin) {
+    const uint64_t stop = follow(header, 0, header);
+    if (stop == header) return;
+    note(bad_link(header, stop));
+    totals_.problems.push_back("bin " + std::to_string(bin) + " is inconsistent at " + hex(stop));
+    follow(header, 1, last_);
+  }
+
+ private:
+  uint64_t link(uint64_t chunk, unsigned direction) const {
+    return word(image_, Address(chunk + (2 + direction) * shape_.word));
+  }
+  uint64_t size(uint64_t chunk) const {
+    return word(image_, Address(chunk + shape_.word)) & ~kSizeFlags;
+  }
+  bool is_chunk(uint64_t at) const { return shape_.is_chunk(at) && size(at) >= shape_.min_size(); }
+
+  // Counts chunks from the header on until `until`; where it could not go on, or `until`.
+  uint64_t follow(uint64_t header, unsigned direction, uint64_t until) {
+    last_ = header;
+    for (uint64_t at = link(header, direction); at != until; at = link(at, direction)) {
+      const bool good = is_chunk(at) && link(at, 1 - direction) == last_;
+      if (!good || at == header || totals_.chunks >= limit_) return at;
+      ++totals_.chunks;
+      totals_.bytes += size(at);
+      if (want_users_) totals_.users.push_back(Address(at + shape_.header()));
+      last_ = at;
     }
+    return until;
+  }
+
+  // Whether `next` does not lead back to `last_`, or `last_` does not lead to `next`: the chunk
+  // that is still part of the list behind it is not to blame.
+  BadLink bad_link(uint64_t header, uint64_t next) const {
+    if (is_chunk(next) && next != last_) {
+      const uint64_t behind = link(next, 0);
+      const bool linked = behind == header || is_chunk(behind);
+      if (linked && link(behind, 1) == next) {
+        return {Address(next + shape_.header()), Address(next + 3 * shape_.word),
+                "the backward link of a free list"};
+      }
+    }
+    const Address user(last_ == header ? 0 : last_ + shape_.header());
+    return {user, Address(last_ + 2 * shape_.word), "the forward link of a free list"};
+  }
+
+  void note(const BadLink& bad) { totals_.bad_links.push_back(bad); }
+
+  const Image& image_;
+  const Shape& shape_;
+  uint64_t limit_;
+  BinTotals& totals_;
+  bool want_users_;
+  uint64_t last_ = 0;
+};
+
+}  // namespace
+
+BinTotals read_bins(const Image& image, const Arena& arena, bool want_users) {
+  BinTotals totals;
+  BinReader reader(image, arena, &totals, want_users);
+  for (unsigned i = 0; i < kBinCount; ++i) {
+    const uint64_t links =
+        arena.address.value() + arena.layout->bins + uint64_t{i} * 2 * arena.shape.word;
+    reader.read(links - arena.shape.header(), i + 1);
   }
   return totals;
 }

@@ -41,12 +41,22 @@ ListResult read_fastbins(const Image& image, const Arena& arena, bool safe_linki
 bool uses_safe_linking(const Image& image, const std::vector<Tcache>& tcaches,
                        const std::vector<Arena>& arenas);
 
+// A list link that cannot be true.
+struct BadLink {
+  Address user;   // of the chunk that holds it; 0 if it is the head of a list
+  Address place;  // of the word
+  const char* what = "";
+};
+
 struct BinTotals {
   uint64_t chunks = 0;
-  uint64_t bytes = 0;  // chunk sizes
+  uint64_t bytes = 0;          // chunk sizes
+  std::vector<Address> users;  // of the chunks, if asked for
+  std::vector<BadLink> bad_links;
   std::vector<std::string> problems;
 };
-// The unsorted, small and large bins of one arena.
-BinTotals read_bins(const Image& image, const Arena& arena);
+// The unsorted, small and large bins of one arena. A list that breaks off is read from its other
+// end as well.
+BinTotals read_bins(const Image& image, const Arena& arena, bool want_users = false);
 
 }  // namespace residue::glibc
