@@ -4,6 +4,9 @@
 // walk), then the walk, then what remains outside the arenas. Every heap is checked against the
 // allocator's own counters; a heap whose laws do not all balance is not `verified` and says why.
 #include <algorithm>
+#include <bit>
+#include <map>
+#include <set>
 
 #include "analyzer/allocators/allocator.h"
 #include "analyzer/allocators/glibc_arenas.h"
@@ -19,6 +22,8 @@ namespace {
 using namespace glibc;
 
 constexpr const char* kStage = "glibc";
+constexpr size_t kMaxCorruption = 1000;  // rows that are kept
+constexpr size_t kKeyHolders = 3;        // cached chunks that must agree on their key
 
 template <typename T>
 void append(std::vector<T>* to, const std::vector<T>& from) {
@@ -63,6 +68,8 @@ class GlibcWalk {
     for (size_t i = 0; i < arenas_.size(); ++i) settle_arena(i);
     for (const Tcache& tcache : tcaches_) add_tcache(tcache);
     if (tcaches_.empty()) miss_tcaches();
+    recover_cached();
+    find_double_frees();
     add_mmapped();
     finish();
   }
@@ -79,6 +86,97 @@ class GlibcWalk {
 
   uint64_t chunk_size(Address user) const {
     return image_.word(user - ByteCount(shape_.word)).value_or(0) & ~kSizeFlags;
+  }
+
+  // Links of singly linked lists: a chunk is put on those by one store, so they are never half
+  // updated.
+  void report_links(const std::vector<BadLink>& links) {
+    for (const BadLink& bad : links) {
+      if (bad.user.value() == 0) {
+        CorruptionRow row = diagnose_link(image_, shape_, bad.user, bad.place, bad.what, false);
+        row.kind = "unknown";
+        row.message = "the head of a free list leads nowhere";
+        report(std::move(row));
+      } else if (bad.cyclic) {
+        report(diagnose_double(image_, shape_, bad.user, bad.place));
+      } else {
+        report(diagnose_link(image_, shape_, bad.user, bad.place, bad.what, true));
+      }
+    }
+  }
+
+  // A chunk that two lists hold was freed twice.
+  void find_double_frees() {
+    std::vector<Address> all = parts_->cached;
+    append(&all, parts_->freed);
+    std::sort(all.begin(), all.end());
+    for (size_t i = 1; i < all.size(); ++i) {
+      if (all[i] != all[i - 1] || (i > 1 && all[i] == all[i - 2])) continue;
+      report(diagnose_double(image_, shape_, all[i], std::nullopt));
+      walked_problem(all[i], "a chunk is on two free lists");
+    }
+  }
+
+  // A law that is broken at `place`, for the heap that holds it.
+  void walked_problem(Address place, const std::string& problem) {
+    for (size_t i = 0; i < arenas_.size(); ++i) {
+      for (const Stretch& stretch : arenas_[i].stretches) {
+        if (!stretch.memory.contains(place)) continue;
+        std::string& text = parts_->heaps[first_heap_ + i].problem;
+        text += (text.empty() ? "" : "; ") + problem;
+        return;
+      }
+    }
+  }
+
+  // Chunks that a broken list of a thread cache has lost: they still hold the cache's key behind
+  // their link (2.29 on), which the next malloc() would have erased.
+  void recover_cached() {
+    if (missing_.empty()) return;
+    std::map<uint64_t, size_t> keys;
+    for (const Address user : parts_->cached) {
+      ++keys[image_.word(user + ByteCount(shape_.word)).value_or(0)];
+    }
+    keys.erase(0);
+    std::set<uint64_t> known;
+    for (const auto& [key, count] : keys) {
+      const bool is_cache = std::any_of(tcaches_.begin(), tcaches_.end(),
+                                        [k = key](const Tcache& t) { return t.user.value() == k; });
+      if (is_cache || count >= kKeyHolders) known.insert(key);
+    }
+    if (known.empty()) return;
+    std::map<uint64_t, std::vector<Address>> found;
+    std::vector<Address> listed = parts_->cached;
+    std::sort(listed.begin(), listed.end());
+    for (const ListResult::Missing& lost : missing_) found[lost.chunk_size];
+    for (const WalkedRun& walked : parts_->runs) {
+      for_each_start(walked, [&](Address user) {
+        const auto size = found.find(chunk_size(user));
+        if (size == found.end()) return;
+        const uint64_t key = image_.word(user + ByteCount(shape_.word)).value_or(0);
+        if (known.contains(key) && !std::binary_search(listed.begin(), listed.end(), user)) {
+          size->second.push_back(user);
+        }
+      });
+    }
+    for (auto& [size, users] : found) {
+      uint64_t expected = 0;
+      for (const ListResult::Missing& lost : missing_) {
+        if (lost.chunk_size == size) expected += lost.count;
+      }
+      // More than were lost: some of them are in use, and nothing says which.
+      if (users.size() <= expected) append(&parts_->cached, users);
+    }
+  }
+
+  template <typename F>
+  static void for_each_start(const WalkedRun& walked, F&& f) {
+    for (size_t word = 0; word < walked.starts.size(); ++word) {
+      for (uint64_t bits = walked.starts[word]; bits != 0; bits &= bits - 1) {
+        const uint64_t granule = word * 64 + static_cast<unsigned>(std::countr_zero(bits));
+        f(walked.run.begin + ByteCount(granule << walked.granule_shift));
+      }
+    }
   }
 
   // What libc said before it aborted the process. After such a message the mutex of the arena is
@@ -115,7 +213,11 @@ class GlibcWalk {
 
   // In an arena whose mutex is held a word may be half of an update: that is no corruption.
   void report(const Arena& arena, CorruptionRow row) {
-    if (is_in_flux(arena)) return;
+    if (!is_in_flux(arena)) report(std::move(row));
+  }
+
+  void report(CorruptionRow row) {
+    if (parts_->corruption.size() >= kMaxCorruption) return;
     diagnostics_.add(Severity::kDamage, kStage, "address " + hex(row.address.value()), shape_.word,
                      row.message);
     parts_->corruption.push_back(std::move(row));
@@ -161,6 +263,7 @@ class GlibcWalk {
     const ListResult fast = read_fastbins(image_, arena, safe_linking_);
     append(&walked.problems, fast.problems);
     append(&parts_->freed, fast.users);
+    report_links(fast.bad_links);
     uint64_t free_bytes = walked.free_bytes + walked.top_bytes;
     for (const Address user : fast.users) {
       free_bytes += chunk_size(user);
@@ -271,6 +374,8 @@ class GlibcWalk {
   void add_tcache(const Tcache& tcache) {
     const ListResult lists = read_tcache(image_, tcache, safe_linking_);
     append(&parts_->cached, lists.users);
+    append(&missing_, lists.missing);
+    report_links(lists.bad_links);
     parts_->system.push_back(tcache.user);
     for (size_t i = 0; i < arenas_.size(); ++i) {
       HeapRow& row = parts_->heaps[first_heap_ + i];
@@ -362,6 +467,7 @@ class GlibcWalk {
   std::vector<Tcache> tcaches_;
   std::vector<Walked> walked_;
   std::vector<Address> tcache_sized_;
+  std::vector<ListResult::Missing> missing_;
   size_t first_heap_ = 0;
   bool safe_linking_ = false;
   bool aborted_ = false;  // by libc, because of the heap

@@ -44,6 +44,12 @@ class ArenaFinder {
         if (region.kind == RegionKind::kModuleData) scan(region, &found);
       }
       if (!found.empty() && !broken) {
+        // A link that was overwritten may lead past some arenas.
+        const size_t on_rings = found.size();
+        find_orphans(&found);
+        for (size_t i = on_rings; i < found.size(); ++i) {
+          found[i].problems.push_back("no ring of arenas leads to it");
+        }
         mend(&found);
         return found;
       }

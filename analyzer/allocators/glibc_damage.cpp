@@ -243,6 +243,20 @@ CorruptionRow diagnose_link(const Image& image, const Shape& shape, Address user
   return row;
 }
 
+CorruptionRow diagnose_double(const Image& image, const Shape& shape, Address user,
+                              std::optional<Address> link) {
+  CorruptionRow row;
+  row.address = link.value_or(user);
+  row.kind = link ? "cycle" : "double free";
+  row.suspect = user;
+  row.confidence = "likely";
+  if (link) row.found = describe_bytes(image.view(*link, shape.word));
+  row.message = link ? "a free list comes back to itself here: a chunk of it was freed twice, or "
+                       "written to after the free"
+                     : "the chunk is on two free lists: it was freed twice";
+  return row;
+}
+
 CorruptionRow diagnose_field(const Image& image, const Shape& shape, Address place,
                              std::string_view what, uint64_t expected) {
   CorruptionRow row;

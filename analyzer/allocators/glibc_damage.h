@@ -31,6 +31,11 @@ CorruptionRow diagnose_header(const Image& image, const Shape& shape, const Tram
 CorruptionRow diagnose_link(const Image& image, const Shape& shape, Address user, Address place,
                             std::string_view what, bool likely);
 
+// A chunk that was freed twice: it is on its list, or on two lists, twice. `link`: the word that
+// leads back to it, where the list is cyclic.
+CorruptionRow diagnose_double(const Image& image, const Shape& shape, Address user,
+                              std::optional<Address> link);
+
 // A word of malloc's own bookkeeping that cannot be true.
 CorruptionRow diagnose_field(const Image& image, const Shape& shape, Address place,
                              std::string_view what, uint64_t expected);

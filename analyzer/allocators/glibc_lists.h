@@ -27,8 +27,23 @@ std::vector<Tcache> find_tcaches(const Image& image, const Shape& shape);
 bool is_filled_tcache(const Image& image, const Shape& shape, Address user,
                       const TcacheLayout& layout, bool safe_linking);
 
+// A list link that cannot be true.
+struct BadLink {
+  Address user;   // of the chunk that holds it; 0 if it is the head of a list
+  Address place;  // of the word
+  const char* what = "";
+  bool cyclic = false;  // it leads back into its own list
+};
+
 struct ListResult {
-  std::vector<Address> users;         // user addresses of the chunks on the lists
+  std::vector<Address> users;  // user addresses of the chunks on the lists
+  std::vector<BadLink> bad_links;
+  // Chunks that are counted but not on the list any more.
+  struct Missing {
+    uint64_t chunk_size = 0;
+    uint64_t count = 0;
+  };
+  std::vector<Missing> missing;
   std::vector<std::string> problems;  // broken laws
 };
 
@@ -40,13 +55,6 @@ ListResult read_fastbins(const Image& image, const Arena& arena, bool safe_linki
 // end properly. False without evidence.
 bool uses_safe_linking(const Image& image, const std::vector<Tcache>& tcaches,
                        const std::vector<Arena>& arenas);
-
-// A list link that cannot be true.
-struct BadLink {
-  Address user;   // of the chunk that holds it; 0 if it is the head of a list
-  Address place;  // of the word
-  const char* what = "";
-};
 
 struct BinTotals {
   uint64_t chunks = 0;
