@@ -7,6 +7,7 @@
 
 #include "analyzer/allocators/allocator.h"
 #include "analyzer/allocators/glibc_arenas.h"
+#include "analyzer/allocators/glibc_damage.h"
 #include "analyzer/allocators/glibc_lists.h"
 #include "analyzer/allocators/glibc_mmapped.h"
 #include "analyzer/allocators/glibc_walk.h"
@@ -53,8 +54,9 @@ class GlibcWalk {
     arenas_ = find_arenas(image_, diagnostics_);
     if (arenas_.empty()) return;
     first_heap_ = parts_->heaps.size();
-    for (const Arena& arena : arenas_) walk_arena(arena);
     shape_ = arenas_.front().shape;
+    read_abort_message();
+    for (const Arena& arena : arenas_) walk_arena(arena);
     tcaches_ = find_tcaches(image_, shape_);
     safe_linking_ = uses_safe_linking(image_, tcaches_, arenas_);
     add_forgotten_tcaches();
@@ -78,6 +80,46 @@ class GlibcWalk {
     return image_.word(user - ByteCount(shape_.word)).value_or(0) & ~kSizeFlags;
   }
 
+  // What libc said before it aborted the process. After such a message the mutex of the arena is
+  // still held, and nothing is in flux.
+  void read_abort_message() {
+    for (const Arena& arena : arenas_) {
+      if (arena.module == kNone<ModuleId>) continue;
+      const auto message = find_abort_message(image_, arena.module);
+      if (!message) continue;
+      diagnostics_.add(Severity::kNote, kStage, "abort message", 0, "libc said: " + *message);
+      if (auto row = diagnose_abort(*message)) {
+        aborted_ = true;
+        parts_->corruption.push_back(std::move(*row));
+      }
+    }
+  }
+
+  // Whether the arena was dumped in the middle of an update.
+  bool is_in_flux(const Arena& arena) const { return arena.busy && !aborted_; }
+
+  // A word of the arena's own that was wrong, whatever the walk could make of the rest.
+  void report_repairs(const Arena& arena, std::vector<std::string>* problems) {
+    for (const Repair& repair : arena.repairs) {
+      CorruptionRow row =
+          repair.is_top
+              ? diagnose_header(image_, arena.shape,
+                                {repair.place - ByteCount(arena.shape.word), repair.expected,
+                                 repair.before, true})
+              : diagnose_field(image_, arena.shape, repair.place, repair.what, repair.expected);
+      problems->push_back(repair.what + " is wrong; read as " + hex(repair.expected));
+      report(arena, std::move(row));
+    }
+  }
+
+  // In an arena whose mutex is held a word may be half of an update: that is no corruption.
+  void report(const Arena& arena, CorruptionRow row) {
+    if (is_in_flux(arena)) return;
+    diagnostics_.add(Severity::kDamage, kStage, "address " + hex(row.address.value()), shape_.word,
+                     row.message);
+    parts_->corruption.push_back(std::move(row));
+  }
+
   void walk_arena(const Arena& arena) {
     const HeapId heap(static_cast<uint32_t>(parts_->heaps.size()));
     HeapRow row;
@@ -87,6 +129,7 @@ class GlibcWalk {
     row.address = arena.address;
     Walked walked;
     walked.problems = arena.problems;
+    report_repairs(arena, &walked.problems);
     std::vector<AddressRange> claimed = arena.claimed;
     for (const Stretch& stretch : arena.stretches) {
       StretchWalk walk = walk_stretch(image_, arena, stretch, heap, diagnostics_);
@@ -279,7 +322,8 @@ class GlibcWalk {
   std::vector<Address> tcache_sized_;
   size_t first_heap_ = 0;
   bool safe_linking_ = false;
-  Shape shape_;  // all copies of malloc in one process have the same
+  bool aborted_ = false;  // by libc, because of the heap
+  Shape shape_;           // all copies of malloc in one process have the same
 };
 
 void walk_glibc(const Image& image, HeapParts* parts, Diagnostics& diagnostics) {
