@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "analyzer/allocators/glibc_pieces.h"
 #include "formats/base/text.h"
 
 namespace residue::glibc {
@@ -208,8 +209,10 @@ class ArenaFinder {
     arena.top_size = word(arena.top + ByteCount(shape_.word)) & ~kSizeFlags;
     arena.system_mem = field(a, layout.system_mem);
     arena.claimed.push_back({a, ByteCount(layout.size)});
-    if (is_main) {
+    if (is_main && arena.contiguous) {
       add_main_stretch(&arena);
+    } else if (is_main) {
+      add_pieces(image_, &arena);
     } else {
       add_heaps(&arena);
     }
@@ -238,10 +241,6 @@ class ArenaFinder {
     const uint64_t first = shape_.next_chunk(start);
     arena->stretches.push_back({{Address(start), ByteCount(end - start)}, Address(first), true});
     arena->claimed.push_back({Address(start), ByteCount(end - start)});
-    if (!arena->contiguous) {
-      arena->problems.push_back(
-          "the main arena has grown by mmap: pieces outside the brk heap are not walked");
-    }
   }
 
   // Heaps of a thread arena, newest first, along heap_info.prev. The arena itself lies in the

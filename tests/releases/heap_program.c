@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../e2e/workloads/quiet_thread.h"
+
 enum { kMaxBlocks = 20000, kEnding = 3, kStaying = 4, kRounds = 400, kDrain = 16, kCached = 5 };
 
 enum Fate { kLive, kLeaked, kFreed };
@@ -93,23 +95,6 @@ static __attribute__((noinline)) void scrub_stack(void) {
   __asm__ volatile("" : : "r"(stack) : "memory");
 }
 
-// Waits, without what the last calls left in registers: that would be a root.
-static __attribute__((noreturn)) void park(void) {
-#if defined(__x86_64__)
-#define CLEAR(n) "pxor %%xmm" #n ", %%xmm" #n "\n"
-  __asm__ volatile(
-      CLEAR(0) CLEAR(1) CLEAR(2) CLEAR(3) CLEAR(4) CLEAR(5) CLEAR(6) CLEAR(7) CLEAR(8) CLEAR(9)
-      CLEAR(10) CLEAR(11) CLEAR(12) CLEAR(13) CLEAR(14) CLEAR(15)
-      "xor %%ebx, %%ebx; xor %%edx, %%edx; xor %%esi, %%esi; xor %%edi, %%edi; xor %%ebp, %%ebp\n"
-      "xor %%r8d, %%r8d; xor %%r9d, %%r9d; xor %%r10d, %%r10d; xor %%r12d, %%r12d\n"
-      "xor %%r13d, %%r13d; xor %%r14d, %%r14d; xor %%r15d, %%r15d\n"
-      "1: mov $34, %%eax\n"  // pause
-      "syscall\n"
-      "jmp 1b" ::: "memory");
-#endif
-  for (;;) pause();
-}
-
 static void* end_soon(void* argument) {
   churn((unsigned)(uintptr_t)argument);
   scrub_stack();
@@ -123,7 +108,7 @@ static void* stay(void* argument) {
   leave_in_cache();
   scrub_stack();
   __atomic_add_fetch(&parked, 1, __ATOMIC_SEQ_CST);
-  park();
+  wait_quietly();
 }
 
 // Blocks with mappings of their own, one of them moved up by memalign.
