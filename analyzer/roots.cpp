@@ -231,9 +231,10 @@ std::vector<Address> find_ended_threads(const Image& image,
     }
     const bool lives = std::any_of(image.threads.begin(), image.threads.end(),
                                    [&](const Thread& t) { return t.thread_pointer == address; });
-    // The kernel clears the id of a thread that has gone (CLONE_CHILD_CLEARTID).
+    // The kernel clears the id of a thread that has gone (CLONE_CHILD_CLEARTID); pthread_join makes
+    // it -1.
     const uint32_t tid = image.value<uint32_t>(Address(address + layout.tid)).value_or(1);
-    if (!lives && tid == 0) ended.push_back(Address(address));
+    if (!lives && static_cast<int32_t>(tid) <= 0) ended.push_back(Address(address));
   };
   for (const Region& region : image.regions) {
     // Without guard pages between them stacks of ended threads lie in one region with others.
