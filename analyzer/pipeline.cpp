@@ -131,7 +131,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   const std::vector<Address> ended = find_ended_threads(image, heaps.claimed);
   Roots roots = find_roots(image, heaps.claimed, ended);
   ChunkTable chunks = std::move(heaps.chunks);
-  EdgeFinder finder(chunks.map, &types, image.address_tag_mask);
+  EdgeFinder finder(image, chunks.map, &types);
   OwnerTable owners(image, stacks, &symbolizer);
   const std::vector<ChunkId> loader = find_loader_chunks(image, chunks.map, ended);
   ReachTrace trace;

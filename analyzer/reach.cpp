@@ -111,15 +111,18 @@ class Marker {
   }
 
   void scan(const RootRange& range, bool interior, bool dead) {
-    in_.image.holes.for_each_data(range.bytes, [&](uint64_t from, uint64_t until) {
-      scan_part(range, from, until, interior, dead);
+    with_words(in_.image, [&]<typename W>(W) {
+      in_.image.holes.for_each_data(range.bytes, [&](uint64_t from, uint64_t until) {
+        scan_part<W>(range, from, until, interior, dead);
+      });
     });
   }
 
+  template <typename W>
   void scan_part(const RootRange& range, uint64_t from, uint64_t until, bool interior, bool dead) {
     Edge edge;
-    for (uint64_t at = from; at + 8 <= until; at += 8) {
-      if (!in_.finder->find(load<uint64_t>(range.bytes.subspan(at)), &edge)) continue;
+    for (uint64_t at = from; at + W::kSize <= until; at += W::kSize) {
+      if (!in_.finder->find(W::at(range.bytes, at), &edge)) continue;
       if (edge.interior() != interior || !unmarked(edge.target())) continue;
       const Address location = range.base + ByteCount(at);
       hit(edge.target(), location, dead ? kNone<OwnerId> : in_.owners->of_range(range, location),

@@ -8,6 +8,7 @@
 #include "analyzer/column.h"
 #include "analyzer/heaps.h"
 #include "analyzer/types.h"
+#include "analyzer/words.h"
 #include "formats/image.h"
 
 namespace residue {
@@ -29,9 +30,8 @@ class Edge {
 // Turns words into edges.
 class EdgeFinder {
  public:
-  // REQUIRES: both outlive this. `tag_mask`: bits of a pointer that are no part of the address
-  // (Image::address_tag_mask).
-  EdgeFinder(const ChunkMap& map, TypeFinder* types, uint64_t tag_mask);
+  // REQUIRES: all outlive this.
+  EdgeFinder(const Image& image, const ChunkMap& map, TypeFinder* types);
 
   // Whether a word points into some chunk; the edge goes to `*edge`.
   bool find(uint64_t word, Edge* edge) {
@@ -43,9 +43,12 @@ class EdgeFinder {
  private:
   bool resolve(uint64_t word, Edge* edge);
   bool is_proper_interior(uint64_t word, uint64_t start, const Run& run, ChunkId id);
+  bool is_behind_count(std::span<const std::byte> bytes, uint64_t offset) const;
 
   const ChunkMap& map_;
   TypeFinder* types_;
+  WordFormat words_;
+  bool arm_cookies_;
   uint64_t address_bits_;
   uint64_t low_ = 0;
   uint64_t span_ = 0;

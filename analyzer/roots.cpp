@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "analyzer/thread_layout.h"
+#include "analyzer/words.h"
 #include "formats/base/claims.h"
-#include "formats/elf/elf_layout.h"
 
 namespace residue {
 namespace {
@@ -14,21 +14,15 @@ namespace {
 constexpr uint64_t kTlsAlignment = 64;
 // What glibc keeps of a thread in its struct pthread: under 4 KiB (2.12–2.42).
 constexpr uint64_t kThreadStruct = 4096;
-// struct pthread of x86-64 glibc: it begins with tcbhead_t {tcb 0, dtv 8, self 16}, both pointers
-// to itself, padded to 704 bytes; then the list of stacks, and the thread's id (2.12–2.42; 2.36
-// read here).
-constexpr uint64_t kDescriptorAlignment = 64, kSelf = 16, kTid = 704 + 16;
-constexpr uint64_t kMaxLinkMaps = 1 << 16;
-constexpr uint64_t kMaxDynamicSection = 1 << 16;  // what a damaged header may make us read
+// struct pthread's alignment (glibc 2.12–2.42): TCB_ALIGNMENT of x86-64; elsewhere it is smaller,
+// but static TLS is aligned to a stack's 16 bytes at least.
+constexpr uint64_t kDescriptorAlignment = 64, kMinDescriptorAlignment = 16;
 
 class RootFinder {
  public:
   RootFinder(const Image& image, const std::vector<AddressRange>& claimed,
              const std::vector<Address>& ended)
-      : image_(image),
-        claimed_(claimed),
-        ended_(ended),
-        layout_(thread_layout(image.architecture)) {
+      : image_(image), claimed_(claimed), ended_(ended), layout_(thread_layout(image)) {
     for (const Module& module : image.modules) {
       if (module.tls_image) tls_size_ += module.tls_image->size.value() + kTlsAlignment;
     }
@@ -81,7 +75,7 @@ class RootFinder {
            uint64_t end, uint32_t thread) {
     const uint64_t base = region.range.base.value();
     for_each_unclaimed(claimed_, begin, end, [&](uint64_t from, uint64_t until) {
-      from = (from + 7) & ~uint64_t{7};
+      from = (from + layout_.word - 1) & ~(layout_.word - 1);
       if (from >= until) return;
       to->push_back({kind, Address(from), region.bytes.subspan(from - base, until - from), thread});
     });
@@ -117,7 +111,7 @@ class RootFinder {
       return;
     }
     uint64_t live = lowest - std::min(lowest - begin, layout_.red_zone);
-    live &= ~uint64_t{7};
+    live &= ~(layout_.word - 1);
     add(&roots_.dead, RootKind::kStack, region, begin, live, owner);
     split_at_tls(region, live, end, [&](uint64_t from, uint64_t until) {
       add_live(RootKind::kStack, region, from, until, owner);
@@ -160,8 +154,9 @@ class RootFinder {
     for (const Register& r : thread.registers) roots_.registers.push_back({t, r.value});
     // Vector registers carry copies of pointers through memcpy and the like.
     const auto vectors = thread.extended_state;
-    for (size_t at = 0; at + 8 <= vectors.size(); at += 8) {
-      roots_.registers.push_back({t, load<uint64_t>(vectors.subspan(at), image_.order)});
+    const WordFormat words(image_);
+    for (size_t at = 0; at + words.size <= vectors.size(); at += words.size) {
+      roots_.registers.push_back({t, words.at(vectors, at)});
     }
   }
 
@@ -173,24 +168,6 @@ class RootFinder {
   Roots roots_;
 };
 
-// r_debug, which the debugger's interface of ld.so keeps in the program's dynamic section (SVR4):
-// r_version int 0, r_map 8; link_map: l_addr 0, l_name 8, l_ld 16, l_next 24.
-uint64_t first_link_map(const Image& image) {
-  for (const Module& module : image.modules) {
-    if (!module.is_executable || !module.dynamic) continue;
-    const uint64_t size = std::min(module.dynamic->size.value(), kMaxDynamicSection);
-    for (uint64_t at = 0; at < size; at += 16) {
-      const Address entry = module.dynamic->base + ByteCount(at);
-      const uint64_t tag = image.word(entry).value_or(elf::kDynNull);
-      if (tag == elf::kDynNull) break;
-      if (tag != elf::kDynDebug) continue;
-      const uint64_t r_debug = image.word(entry + ByteCount(8)).value_or(0);
-      return image.word(Address(r_debug + 8)).value_or(0);
-    }
-  }
-  return 0;
-}
-
 }  // namespace
 
 std::vector<Address> find_ended_threads(const Image& image,
@@ -198,19 +175,21 @@ std::vector<Address> find_ended_threads(const Image& image,
   std::vector<Address> ended;
   // Elsewhere nothing in struct pthread tells it from other memory: ended threads' stacks stay
   // alive there, and what only they refer to does.
-  if (!thread_layout(image.architecture).has_self_pointers || image.pointer_width != 8) {
-    return ended;
-  }
+  const ThreadLayout& layout = thread_layout(image);
+  if (layout.tid == 0) return ended;
+  const WordFormat words(image);
+  const bool is_x86_64 = image.architecture == Architecture::kX86_64;
+  const uint64_t step = is_x86_64 ? kDescriptorAlignment : kMinDescriptorAlignment;
   const auto look_at = [&](const Region& region, uint64_t address) {
     const auto bytes = region.bytes.subspan(address - region.range.base.value());
-    if (bytes.size() < kSelf + 8 || load<uint64_t>(bytes) != address ||
-        load<uint64_t>(bytes.subspan(kSelf)) != address) {
+    if (bytes.size() < 3 * words.size || words.at(bytes, 0) != address ||
+        words.at(bytes, 2 * words.size) != address) {
       return;
     }
     const bool lives = std::any_of(image.threads.begin(), image.threads.end(),
                                    [&](const Thread& t) { return t.thread_pointer == address; });
     // The kernel clears the id of a thread that has gone (CLONE_CHILD_CLEARTID).
-    const uint32_t tid = image.value<uint32_t>(Address(address + kTid)).value_or(1);
+    const uint32_t tid = image.value<uint32_t>(Address(address + layout.tid)).value_or(1);
     if (!lives && tid == 0) ended.push_back(Address(address));
   };
   for (const Region& region : image.regions) {
@@ -221,8 +200,8 @@ std::vector<Address> find_ended_threads(const Image& image,
                        [&](uint64_t begin, uint64_t end) {
                          const auto bytes = region.bytes.subspan(begin - base, end - begin);
                          image.holes.for_each_data(bytes, [&](uint64_t from, uint64_t until) {
-                           from += (kDescriptorAlignment - begin - from) % kDescriptorAlignment;
-                           for (; from < until; from += kDescriptorAlignment) {
+                           from += (step - begin - from) % step;
+                           for (; from < until; from += step) {
                              look_at(region, begin + from);
                            }
                          });
@@ -244,17 +223,13 @@ std::vector<ChunkId> find_loader_chunks(const Image& image, const ChunkMap& map,
     const ChunkId id = map.find(pointer, &start);
     if (id != kNone<ChunkId>) chunks.push_back(id);
   };
-  uint64_t link_map = first_link_map(image);
-  for (uint64_t n = 0; link_map != 0 && n < kMaxLinkMaps; ++n) {
-    add(link_map);
-    link_map = image.word(Address(link_map + 24)).value_or(0);
-  }
-  const auto dtv = static_cast<uint64_t>(thread_layout(image.architecture).dtv);
+  for (const Address link_map : image.link_maps) add(link_map.value());
+  const auto dtv = static_cast<uint64_t>(thread_layout(image).dtv);
   for (const Thread& thread : image.threads) {
     if (thread.thread_pointer == 0) continue;
     add(image.word(Address(thread.thread_pointer + dtv)).value_or(0));
   }
-  for (const Address descriptor : ended) add(image.word(descriptor + ByteCount(8)).value_or(0));
+  for (const Address descriptor : ended) add(image.word(descriptor + ByteCount(dtv)).value_or(0));
   std::sort(chunks.begin(), chunks.end());
   chunks.erase(std::unique(chunks.begin(), chunks.end()), chunks.end());
   return chunks;

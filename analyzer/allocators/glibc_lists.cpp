@@ -155,7 +155,7 @@ std::vector<Tcache> find_tcaches(const Image& image) {
   };
   std::vector<Candidate> candidates;
   std::map<uint64_t, unsigned> votes;
-  const ThreadLayout& layout_of_threads = thread_layout(image.architecture);
+  const ThreadLayout& layout_of_threads = thread_layout(image);
   for (size_t t = 0; t < image.threads.size(); ++t) {
     const Thread& thread = image.threads[t];
     for (uint64_t distance = 0; distance < kTlsWindow / kWord; ++distance) {
