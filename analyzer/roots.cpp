@@ -16,6 +16,8 @@ namespace {
 constexpr uint64_t kTlsAlignment = 64;
 // What glibc keeps of a thread in its struct pthread: under 4 KiB (2.12–2.42).
 constexpr uint64_t kThreadStruct = 4096;
+// The thread id that pthread_join leaves in a descriptor.
+constexpr uint32_t kJoined = ~uint32_t{0};
 // struct pthread's alignment (glibc 2.12–2.42): TCB_ALIGNMENT of x86-64; elsewhere it is smaller,
 // but static TLS is aligned to a stack's 16 bytes at least.
 constexpr uint64_t kDescriptorAlignment = 64, kMinDescriptorAlignment = 16;
@@ -175,13 +177,20 @@ class RootFinder {
     });
   }
 
+  // pthread_join sets the id it leaves behind to -1 (glibc 2.3–2.42). Until then it may still come
+  // and fetch what the thread returned, which lies in the descriptor.
+  bool was_joined(Address descriptor) const {
+    const auto tid = image_.value<uint32_t>(descriptor + ByteCount(layout_.tid));
+    return tid.value_or(0) == kJoined;
+  }
+
   // The main thread's TLS lies in anonymous memory of its own.
   void add_anonymous(const Region& region, uint64_t begin, uint64_t end) {
     // A cached stack: dead from the start of the mapping, or of what lies before it, to its
     // descriptor.
     for (auto it = std::lower_bound(ended_.begin(), ended_.end(), Address(begin));
          it != ended_.end() && it->value() < end; ++it) {
-      const uint64_t until = std::min(end, it->value() + kThreadStruct);
+      const uint64_t until = std::min(end, it->value() + (was_joined(*it) ? kThreadStruct : 0));
       add(&roots_.dead, RootKind::kStack, region, begin, until, 0, DeadKind::kEndedThread);
       begin = until;
     }
@@ -249,7 +258,7 @@ std::vector<Address> find_ended_threads(const Image& image,
     // The kernel clears the id of a thread that has gone (CLONE_CHILD_CLEARTID); pthread_join()
     // then sets it to -1.
     const uint32_t tid = image.value<uint32_t>(Address(address + layout.tid)).value_or(1);
-    if (!lives && (tid == 0 || tid == ~uint32_t{0})) ended.push_back(Address(address));
+    if (!lives && (tid == 0 || tid == kJoined)) ended.push_back(Address(address));
   };
   for (const Region& region : image.regions) {
     // Without guard pages between them stacks of ended threads lie in one region with others.

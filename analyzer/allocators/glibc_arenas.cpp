@@ -24,7 +24,7 @@ constexpr const char* kStage = "glibc";
 constexpr size_t kMaxArenas = 65536;  // longest ring believed
 constexpr size_t kMaxHeapsPerArena = 1 << 20;
 constexpr uint64_t kMaxSystemMem = uint64_t{1} << 46;
-constexpr unsigned kMinEmptyBins = 40;  // of 127; a busy arena still has most large bins empty
+constexpr unsigned kMinEmptyBins = 40;  // of 127; or whose lists are sound at both ends
 constexpr unsigned kMaxOddBins = 2;     // bins that may be inconsistent: one list in flux
 
 class ArenaFinder {
@@ -202,6 +202,12 @@ class ArenaFinder {
                  !malloc.is_chunk(bk)) {
         ++odd;
         if (odd > kMaxOddBins) return false;
+      } else {
+        // A heap in pieces has chunks in nearly every bin: lists that lead back count as well.
+        const uint64_t to_links = links.value() - header;
+        const bool leads_back = word(Address(fd + to_links + to_links / 2)) == header &&
+                                word(Address(bk + to_links)) == header;
+        if (leads_back) ++empty;
       }
     }
     return empty >= kMinEmptyBins;
