@@ -93,31 +93,31 @@ std::optional<ReturnedConstant> decode_x86(bool wide, CodeCursor code) {
 // Arm's manual (DDI 0487), C6.2: ADRP, ADR, ADD (immediate), LDR (immediate, unsigned offset), RET
 // and hints, of x0. Instructions are little-endian whatever the data.
 std::optional<ReturnedConstant> decode_aarch64(CodeCursor code) {
+  constexpr uint32_t kNobody = 32;
   ReturnedConstant result;
-  bool known = false;
+  uint32_t holder = kNobody;  // the register that has it
   for (uint64_t pc = code.pc();; pc = code.pc()) {
     const auto word = code.take<uint32_t>();
     if (!word) return std::nullopt;
     const uint32_t w = *word;
-    // ADR and ADRP: 21 bits and a sign, the lowest two apart.
-    const uint64_t bits = uint64_t{w >> 5 & 0x7ffff} << 2 | (w >> 29 & 3);
-    const auto immediate = static_cast<uint64_t>(static_cast<int64_t>(bits << 43) >> 43);
-    if ((w & 0xfffff01f) == 0xd503201f) continue;  // bti, paciasp, autiasp, nop
-    if ((w & 0x9f00001f) == 0x90000000) {
-      result = {(pc & ~uint64_t{0xfff}) + (immediate << 12), false};
-      known = true;
-    } else if ((w & 0x9f00001f) == 0x10000000) {
-      result = {pc + immediate, false};
-      known = true;
-    } else if ((w & 0xffc003ff) == 0x91000000 && known && !result.in_memory) {
-      result.value += w >> 10 & 0xfff;
-    } else if ((w & 0xffc003ff) == 0xf9400000 && known && !result.in_memory) {
-      result = {result.value + uint64_t{w >> 10 & 0xfff} * 8, true};
-    } else if (w == 0xd65f03c0 && known) {
-      return result;
+    if ((w & 0xfffff01f) == 0xd503201f) continue;       // bti, paciasp, autiasp, nop
+    if (w == 0xd65f03c0 && holder == 0) return result;  // ret
+    const bool from_holder = (w >> 5 & 31) == holder && !result.in_memory;
+    const uint64_t offset = w >> 10 & 0xfff;
+    if ((w & 0x1f000000) == 0x10000000) {
+      // ADR and ADRP: 20 bits and a sign, the lowest two apart.
+      const uint64_t bits = uint64_t{w >> 5 & 0x7ffff} << 2 | (w >> 29 & 3);
+      const auto immediate = static_cast<uint64_t>(static_cast<int64_t>(bits << 43) >> 43);
+      const bool pages = (w >> 31) != 0;
+      result = {pages ? (pc & ~uint64_t{0xfff}) + (immediate << 12) : pc + immediate, false};
+    } else if ((w & 0xffc00000) == 0x91000000 && from_holder) {  // add
+      result.value += offset;
+    } else if ((w & 0xffc00000) == 0xf9400000 && from_holder) {  // ldr
+      result = {result.value + offset * 8, true};
     } else {
       return std::nullopt;
     }
+    holder = w & 31;
   }
 }
 
