@@ -1,11 +1,13 @@
 #include "analyzer/pipeline.h"
 
 #include "analyzer/clusters.h"
+#include "analyzer/embedded_suppressions.h"
 #include "analyzer/heaps.h"
 #include "analyzer/owners.h"
 #include "analyzer/references.h"
 #include "analyzer/roots.h"
 #include "analyzer/stacks.h"
+#include "analyzer/suppress.h"
 #include "analyzer/types.h"
 #include "analyzer/usage.h"
 #include "formats/base/claims.h"
@@ -168,13 +170,19 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
 
   // What leaked, in groups.
   stage("grouping leaks");
-  s.clusters = find_clusters(graph, s.types, find_caveat(image, diagnostics), &chunks);
+  s.modules = module_rows(image, symbols);
+  SuppressionList rules = options.suppressions;
+  if (options.embedded_suppressions) {
+    add_embedded_suppressions(image, symbols, &rules, &diagnostics);
+  }
+  const SuppressedChunks suppressed =
+      suppress({graph, s.types, s.owners, s.modules, rules.rules}, chunks, &s.suppressions);
+  s.clusters = find_clusters(graph, s.types, suppressed, find_caveat(image, diagnostics), &chunks);
   explain_stale_clusters(image, chunks, spare, stale, &s.clusters);
   s.chunks = std::move(chunks);
   s.corruption = name_suspects(std::move(heaps.corruption), s.chunks, s.types);
 
   stage("counting");
-  s.modules = module_rows(image, symbols);
   s.regions = region_rows(image, heaps);
   s.usage = count_usage(s);
   s.account = account_bytes(image, s, heaps.claimed);

@@ -7,6 +7,7 @@
 
 #include "analyzer/reach.h"
 #include "analyzer/snapshot.h"
+#include "analyzer/suppressions.h"
 #include "formats/base/diagnostics.h"
 #include "formats/image.h"
 #include "symbolize/symbolizer.h"
@@ -30,6 +31,8 @@ struct PipelineOptions {
   // Called at the start of each stage with its name; may be empty.
   std::function<void(const char* stage)> progress;
   Evidence* evidence = nullptr;  // filled in if not null
+  SuppressionList suppressions;
+  bool embedded_suppressions = true;  // also those that the program carries itself
   // Of the same image; null: one that looks for files at the usual places.
   Symbolizer* symbolizer = nullptr;
 };

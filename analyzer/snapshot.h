@@ -140,15 +140,30 @@ struct OwnerRow {
 // Leaked chunks that belong together: one head and what it alone keeps. Clusters of the same shape
 // are folded into one row with a count.
 struct ClusterRow {
-  Address head;          // user address of the head of one instance, the first in memory
-  uint64_t count = 0;    // instances of this shape
-  uint64_t chunks = 0;   // over all instances
-  uint64_t bytes = 0;    // over all instances, usable
-  std::string shape;     // "Session + Request + 2 x (40 bytes)", of one instance
-  std::string type;      // of the head; empty if unknown
-  std::string module;    // of the head's type
-  std::string verdict;   // 'leaked' or 'stale'
-  std::string evidence;  // in words
+  static constexpr uint32_t kNotSuppressed = ~uint32_t{0};
+
+  Address head;             // user address of the head of one instance, the first in memory
+  uint64_t count = 0;       // instances of this shape
+  uint64_t chunks = 0;      // over all instances
+  uint64_t bytes = 0;       // over all instances, usable
+  uint64_t bytes_each = 0;  // of one instance, without what is shared; the average if they differ
+  uint64_t shared = 0;      // of the chunks, those that heads of other instances lead to as well
+  std::string shape;        // "{Session, Request, 2 × 40 bytes}", of one instance
+  std::string type;         // of the head; empty if unknown
+  std::string module;       // of the head's type
+  std::string verdict;      // 'leaked' or 'stale'
+  std::string evidence;     // in words
+  uint32_t suppression = kNotSuppressed;  // index into Snapshot::suppressions
+};
+
+// A line of a suppression file, and what it hid.
+struct SuppressionRow {
+  std::string file;  // as given; "MODULE:__lsan_default_suppressions" of one in the program
+  uint32_t line = 0;
+  std::string kind;  // 'leak', 'leak-type', …
+  std::string pattern;
+  uint64_t count = 0, bytes = 0;                        // leaked chunks that match it
+  uint64_t suppressed_count = 0, suppressed_bytes = 0;  // these, and what they lead to
 };
 
 // Where a reader should look first; computed once, so that no query has to touch the chunks.
@@ -189,6 +204,7 @@ struct Snapshot {
   std::vector<TypeRow> types;
   std::vector<OwnerRow> owners;
   std::vector<ClusterRow> clusters;  // most bytes first
+  std::vector<SuppressionRow> suppressions;
   std::vector<UsageRow> usage;
   std::vector<AccountRow> account;
   std::vector<CorruptionRow> corruption;  // by address
