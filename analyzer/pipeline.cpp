@@ -3,8 +3,10 @@
 #include "analyzer/clusters.h"
 #include "analyzer/embedded_suppressions.h"
 #include "analyzer/heaps.h"
+#include "analyzer/holders.h"
 #include "analyzer/owners.h"
 #include "analyzer/references.h"
+#include "analyzer/retention.h"
 #include "analyzer/roots.h"
 #include "analyzer/stacks.h"
 #include "analyzer/suppress.h"
@@ -162,9 +164,11 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   OwnerTable owners(image, stacks, &symbolizer);
   const LoaderChunks loader = find_loader_chunks(image, chunks.map, roots, ended);
   ReachTrace trace;
+  const ReachInput input = {image, heaps, graph, roots, spare, &finder, &owners, loader};
   std::vector<StaleSource> stale =
-      mark_reach({image, heaps, graph, roots, spare, &finder, &owners, loader}, &chunks,
-                 options.evidence != nullptr ? &trace : nullptr);
+      mark_reach(input, &chunks, options.evidence != nullptr ? &trace : nullptr);
+  FoundHolders holders;
+  if (options.retained) holders = find_holders(input, chunks);
   s.types = types.take_rows();
   s.owners = owners.take_rows();
 
@@ -181,6 +185,12 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   explain_stale_clusters(image, chunks, spare, stale, &s.clusters);
   s.chunks = std::move(chunks);
   s.corruption = name_suspects(std::move(heaps.corruption), s.chunks, s.types);
+
+  // What would become free with what.
+  if (options.retained) {
+    stage("finding who keeps what");
+    find_retention(graph, std::move(holders), &s, diagnostics);
+  }
 
   stage("counting");
   s.regions = region_rows(image, heaps);
