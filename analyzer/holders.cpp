@@ -1,6 +1,7 @@
 #include "analyzer/holders.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace residue {
 namespace {
@@ -163,8 +164,11 @@ class HolderFinder {
   }
 
   void add_loader(Holders::Phase* phase) {
-    const uint32_t owner = in_.loader.empty() ? 0 : in_.owners->of_loader().value();
-    for (const ChunkId id : in_.loader) {
+    std::vector<ChunkId> loader;
+    std::set_union(in_.loader.own.begin(), in_.loader.own.end(), in_.loader.vectors.begin(),
+                   in_.loader.vectors.end(), std::back_inserter(loader));
+    const uint32_t owner = loader.empty() ? 0 : in_.owners->of_loader().value();
+    for (const ChunkId id : loader) {
       if (chunks_.reach[id.value()] == Reach::kSystem) phase->chunk.push_back(id.value());
     }
     const auto end = static_cast<uint32_t>(phase->chunk.size());
