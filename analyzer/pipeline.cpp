@@ -153,7 +153,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   stage("reading references");
   TypeFinder types(image, &symbols);
   ReferenceGraph graph = build_references(image, heaps, spare, &types, &heaps.chunks.type);
-  if (drop_shared_locals(image, heaps.chunks.map, graph, roots, &types, &spare)) {
+  if (drop_shared_parts(image, heaps.chunks.map, graph, roots, &types, &spare)) {
     graph = build_references(image, heaps, spare, &types, &heaps.chunks.type);
   }
 
