@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "analyzer/words.h"
 #include "formats/base/text.h"
 #include "symbolize/stack_locals.h"
 
@@ -16,7 +17,7 @@ constexpr size_t kMaxPathWalk = 1 << 20;
 class Explainer {
  public:
   Explainer(const Image& image, Symbolizer* symbolizer, const Snapshot& s, const Evidence& evidence)
-      : image_(image), s_(s), evidence_(evidence), symbolizer_(symbolizer) {}
+      : image_(image), words_(image), s_(s), evidence_(evidence), symbolizer_(symbolizer) {}
 
   std::vector<ExplainLine> run(Address address) {
     explain_region(address);
@@ -146,8 +147,8 @@ class Explainer {
     const auto scan = [&](const std::vector<RootRange>& ranges, const char* prefix) {
       for (const RootRange& range : ranges) {
         image_.holes.for_each_data(range.bytes, [&](uint64_t from, uint64_t until) {
-          for (uint64_t at = from; at + 8 <= until; at += 8) {
-            const auto word = image_.untag(load<uint64_t>(range.bytes.subspan(at)));
+          for (uint64_t at = from; at + words_.size <= until; at += words_.size) {
+            const auto word = image_.untag(words_.at(range.bytes, at));
             if (word < begin || word > end) continue;
             if (++found > kMaxReferrers) continue;
             add("referrer", prefix + place(range.base + ByteCount(at)) +
@@ -174,8 +175,8 @@ class Explainer {
     const auto bytes = image_.view(start, s_.chunks.map.usable(source).value());
     std::string text;
     image_.holes.for_each_data(bytes, [&](uint64_t from, uint64_t until) {
-      for (uint64_t at = from; at + 8 <= until; at += 8) {
-        const auto word = image_.untag(load<uint64_t>(bytes.subspan(at)));
+      for (uint64_t at = from; at + words_.size <= until; at += words_.size) {
+        const auto word = image_.untag(words_.at(bytes, at));
         if (word < begin || word > end) continue;
         text += (text.empty() ? "+" : ", +") + hex(at) + " -> +" + std::to_string(word - begin);
       }
@@ -264,7 +265,11 @@ class Explainer {
       }
       if ((up & ReachTrace::kRootFlag) != 0) {
         const auto& hit = evidence_.trace.hits[up & ~ReachTrace::kRootFlag];
-        std::string root = hit.dead ? "dead memory" : "";
+        if (hit.stale < evidence_.stale.size()) {
+          steps.push_back(describe_stale(image_, evidence_.spare, evidence_.stale[hit.stale]));
+          break;
+        }
+        std::string root;
         if (hit.owner.value() < s_.owners.size()) root += s_.owners[hit.owner.value()].name;
         if (hit.location.value() != 0) root += " (" + place(hit.location) + ")";
         steps.push_back(root);
@@ -291,6 +296,7 @@ class Explainer {
   }
 
   const Image& image_;
+  const WordFormat words_;
   const Snapshot& s_;
   const Evidence& evidence_;
   Symbolizer* symbolizer_;

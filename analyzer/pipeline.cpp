@@ -3,8 +3,10 @@
 #include "analyzer/clusters.h"
 #include "analyzer/embedded_suppressions.h"
 #include "analyzer/heaps.h"
+#include "analyzer/holders.h"
 #include "analyzer/owners.h"
 #include "analyzer/references.h"
+#include "analyzer/retention.h"
 #include "analyzer/roots.h"
 #include "analyzer/stacks.h"
 #include "analyzer/suppress.h"
@@ -96,6 +98,24 @@ std::vector<ThreadRow> thread_rows(const Image& image, const std::vector<Unwound
   return rows;
 }
 
+// The suspects are known by their addresses; here they get the names of their types.
+std::vector<CorruptionRow> name_suspects(std::vector<CorruptionRow> rows, const ChunkTable& chunks,
+                                         const std::vector<TypeRow>& types) {
+  for (CorruptionRow& row : rows) {
+    uint64_t start = 0;
+    const ChunkId id = chunks.map.find(row.suspect.value(), &start);
+    if (id == kNone<ChunkId> || start != row.suspect.value()) continue;
+    const uint32_t type = chunks.type[id.value()];
+    if (type < types.size()) row.suspect_type = types[type].name;
+    const std::string size = std::to_string(chunks.map.usable(id).value());
+    row.message.append(" (the chunk ").append(hex(start)).append(" of ").append(size);
+    row.message.append(" usable bytes");
+    if (!row.suspect_type.empty()) row.message.append(", ").append(row.suspect_type);
+    row.message += ")";
+  }
+  return rows;
+}
+
 }  // namespace
 
 Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOptions& options) {
@@ -123,22 +143,32 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   Heaps heaps = walk_heaps(image, diagnostics);
   s.heaps = heaps.rows;
 
+  // Where references may come from; which parts of chunks their containers do not use.
+  stage("finding roots");
+  const std::vector<Address> ended = find_ended_threads(image, heaps.claimed);
+  Roots roots = find_roots(image, heaps.claimed, ended);
+  std::vector<SparePart> spare = find_spare_parts(image, heaps.chunks, roots, stacks, &symbolizer);
+
   // Who points to whom; types on the way, because the chunk's first bytes are in the cache then.
   stage("reading references");
   TypeFinder types(image, &symbols);
-  ReferenceGraph graph = build_references(image, heaps, &types, &heaps.chunks.type);
+  ReferenceGraph graph = build_references(image, heaps, spare, &types, &heaps.chunks.type);
+  if (drop_shared_locals(image, heaps.chunks.map, graph, roots, &types, &spare)) {
+    graph = build_references(image, heaps, spare, &types, &heaps.chunks.type);
+  }
 
   // What is alive, and through whom.
   stage("marking what is reachable");
-  const std::vector<Address> ended = find_ended_threads(image, heaps.claimed);
-  Roots roots = find_roots(image, heaps.claimed, ended);
   ChunkTable chunks = std::move(heaps.chunks);
-  EdgeFinder finder(chunks.map, &types, image.address_tag_mask);
+  EdgeFinder finder(image, chunks.map, &types);
   OwnerTable owners(image, stacks, &symbolizer);
-  const std::vector<ChunkId> loader = find_loader_chunks(image, chunks.map, ended);
+  const LoaderChunks loader = find_loader_chunks(image, chunks.map, roots, ended);
   ReachTrace trace;
-  mark_reach({image, heaps, graph, roots, &finder, &owners, loader}, &chunks,
-             options.evidence != nullptr ? &trace : nullptr);
+  const ReachInput input = {image, heaps, graph, roots, spare, &finder, &owners, loader};
+  std::vector<StaleSource> stale =
+      mark_reach(input, &chunks, options.evidence != nullptr ? &trace : nullptr);
+  FoundHolders holders;
+  if (options.retained) holders = find_holders(input, chunks);
   s.types = types.take_rows();
   s.owners = owners.take_rows();
 
@@ -152,15 +182,23 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   const SuppressedChunks suppressed =
       suppress({graph, s.types, s.owners, s.modules, rules.rules}, chunks, &s.suppressions);
   s.clusters = find_clusters(graph, s.types, suppressed, find_caveat(image, diagnostics), &chunks);
+  explain_stale_clusters(image, chunks, spare, stale, &s.clusters);
   s.chunks = std::move(chunks);
+  s.corruption = name_suspects(std::move(heaps.corruption), s.chunks, s.types);
+
+  // What would become free with what.
+  if (options.retained) {
+    stage("finding who keeps what");
+    find_retention(graph, std::move(holders), &s, diagnostics);
+  }
 
   stage("counting");
   s.regions = region_rows(image, heaps);
   s.usage = count_usage(s);
   s.account = account_bytes(image, s, heaps.claimed);
   if (options.evidence != nullptr) {
-    *options.evidence = {std::move(heaps), std::move(graph), std::move(roots), std::move(trace),
-                         std::move(stacks)};
+    *options.evidence = {std::move(heaps),  std::move(graph), std::move(roots), std::move(trace),
+                         std::move(stacks), std::move(spare), std::move(stale)};
   }
   diagnostics.append(symbolizer.diagnostics());
   s.diagnostics = std::move(diagnostics);

@@ -21,11 +21,15 @@ struct Evidence {
   Roots roots;
   ReachTrace trace;
   std::vector<UnwoundStack> stacks;  // one for each thread, with registers
+  std::vector<SparePart> spare;
+  std::vector<StaleSource> stale;
 };
 
 struct PipelineOptions {
   std::string label;
   unsigned jobs = 0;  // worker threads, 0 for one per processor
+  // Whether to find out what keeps what: chunk.retained, retainers, suspects.
+  bool retained = true;
   // Called at the start of each stage with its name; may be empty.
   std::function<void(const char* stage)> progress;
   Evidence* evidence = nullptr;  // filled in if not null

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "analyzer/thread_layout.h"
+#include "analyzer/thread_stacks.h"
+#include "analyzer/words.h"
 #include "formats/base/claims.h"
-#include "formats/elf/elf_layout.h"
+#include "formats/base/text.h"
 
 namespace residue {
 namespace {
@@ -14,12 +16,11 @@ namespace {
 constexpr uint64_t kTlsAlignment = 64;
 // What glibc keeps of a thread in its struct pthread: under 4 KiB (2.12–2.42).
 constexpr uint64_t kThreadStruct = 4096;
-// struct pthread of x86-64 glibc: it begins with tcbhead_t {tcb 0, dtv 8, self 16}, both pointers
-// to itself, padded to 704 bytes; then the list of stacks, and the thread's id (2.12–2.42; 2.36
-// read here).
-constexpr uint64_t kDescriptorAlignment = 64, kSelf = 16, kTid = 704 + 16;
-constexpr uint64_t kMaxLinkMaps = 1 << 16;
-constexpr uint64_t kMaxDynamicSection = 1 << 16;  // what a damaged header may make us read
+// The thread id that pthread_join leaves in a descriptor.
+constexpr uint32_t kJoined = ~uint32_t{0};
+// struct pthread's alignment (glibc 2.12–2.42): TCB_ALIGNMENT of x86-64; elsewhere it is smaller,
+// but static TLS is aligned to a stack's 16 bytes at least.
+constexpr uint64_t kDescriptorAlignment = 64, kMinDescriptorAlignment = 16;
 
 class RootFinder {
  public:
@@ -28,7 +29,8 @@ class RootFinder {
       : image_(image),
         claimed_(claimed),
         ended_(ended),
-        layout_(thread_layout(image.architecture)) {
+        layout_(thread_layout(image)),
+        stacks_(find_thread_stacks(image, ended)) {
     for (const Module& module : image.modules) {
       if (module.tls_image) tls_size_ += module.tls_image->size.value() + kTlsAlignment;
     }
@@ -54,21 +56,35 @@ class RootFinder {
         add_live(RootKind::kGlobal, region, begin, end, 0);
         break;
       case RegionKind::kStack:
-        add_stack(region);
+        if (!add_known_stacks(region, begin, end)) add_stack(region);
         break;
       case RegionKind::kHeap:
       case RegionKind::kAnonymous:
       case RegionKind::kUnknown:
-        if (region.permissions.write) add_anonymous(region, begin, end);
+        if (region.permissions.write) {
+          if (!add_known_stacks(region, begin, end)) add_anonymous(region, begin, end);
+        } else if (!region.permissions.execute) {
+          // What relocation wrote of a library that is not known as one; or what the program
+          // closed.
+          add_live(RootKind::kAnonymous, region, begin, end, 0);
+        }
         break;
       case RegionKind::kFile:
         if (region.permissions.write) add_live(RootKind::kFile, region, begin, end, 0);
         break;
-      case RegionKind::kModuleText:
       case RegionKind::kModuleRodata:
+        // Without the module's headers RELRO cannot be told from what was never written.
+        if (module_is_bare(region)) add_live(RootKind::kGlobal, region, begin, end, 0);
+        break;
+      case RegionKind::kModuleText:
       case RegionKind::kVdso:
         break;
     }
+  }
+
+  bool module_is_bare(const Region& region) const {
+    return region.module.value() < image_.modules.size() &&
+           image_.modules[region.module.value()].segments.empty();
   }
 
   // The parts of [begin, end) that no allocator claimed.
@@ -78,12 +94,13 @@ class RootFinder {
   }
 
   void add(std::vector<RootRange>* to, RootKind kind, const Region& region, uint64_t begin,
-           uint64_t end, uint32_t thread) {
+           uint64_t end, uint32_t thread, DeadKind dead = DeadKind::kNone) {
     const uint64_t base = region.range.base.value();
     for_each_unclaimed(claimed_, begin, end, [&](uint64_t from, uint64_t until) {
-      from = (from + 7) & ~uint64_t{7};
+      from = (from + layout_.word - 1) & ~(layout_.word - 1);
       if (from >= until) return;
-      to->push_back({kind, Address(from), region.bytes.subspan(from - base, until - from), thread});
+      to->push_back(
+          {kind, Address(from), region.bytes.subspan(from - base, until - from), thread, dead});
     });
   }
 
@@ -97,6 +114,42 @@ class RootFinder {
     *from = std::max(begin, block.begin);
     *until = std::min(end, block.end);
     return true;
+  }
+
+  // A region with stacks whose extent is known; what lies between them is memory like any other.
+  // False if there is none.
+  bool add_known_stacks(const Region& region, uint64_t begin, uint64_t end) {
+    bool any = false;
+    auto stack = std::partition_point(
+        stacks_.begin(), stacks_.end(),
+        [begin](const ThreadStack& s) { return s.range.end().value() <= begin; });
+    for (; stack != stacks_.end() && stack->range.base.value() < end; ++stack) {
+      any = true;
+      const uint64_t from = std::max(begin, stack->range.base.value());
+      const uint64_t until = std::min(end, stack->range.end().value());
+      add_anonymous(region, begin, from);
+      add_known_stack(region, from, until, stack->thread);
+      begin = until;
+    }
+    if (any) add_anonymous(region, begin, end);
+    return any;
+  }
+
+  void add_known_stack(const Region& region, uint64_t begin, uint64_t end, uint32_t thread) {
+    if (thread == ThreadStack::kEnded) {
+      add(&roots_.dead, RootKind::kStack, region, begin, end, 0);
+      return;
+    }
+    // A thread that runs on another stack (of a signal handler, of a coroutine) has left this one
+    // at a place that is not known.
+    const uint64_t sp = image_.threads[thread].sp;
+    const bool here = sp >= begin && sp < end;
+    uint64_t live = here ? sp - std::min(sp - begin, layout_.red_zone) : begin;
+    live &= ~(layout_.word - 1);
+    add(&roots_.dead, RootKind::kStack, region, begin, live, thread);
+    split_at_tls(region, live, end, [&](uint64_t from, uint64_t until) {
+      add_live(RootKind::kStack, region, from, until, thread);
+    });
   }
 
   void add_stack(const Region& region) {
@@ -117,11 +170,18 @@ class RootFinder {
       return;
     }
     uint64_t live = lowest - std::min(lowest - begin, layout_.red_zone);
-    live &= ~uint64_t{7};
-    add(&roots_.dead, RootKind::kStack, region, begin, live, owner);
+    live &= ~(layout_.word - 1);
+    add(&roots_.dead, RootKind::kStack, region, begin, live, owner, DeadKind::kBelowStackPointer);
     split_at_tls(region, live, end, [&](uint64_t from, uint64_t until) {
       add_live(RootKind::kStack, region, from, until, owner);
     });
+  }
+
+  // pthread_join sets the id it leaves behind to -1 (glibc 2.3–2.42). Until then it may still come
+  // and fetch what the thread returned, which lies in the descriptor.
+  bool was_joined(Address descriptor) const {
+    const auto tid = image_.value<uint32_t>(descriptor + ByteCount(layout_.tid));
+    return tid.value_or(0) == kJoined;
   }
 
   // The main thread's TLS lies in anonymous memory of its own.
@@ -130,8 +190,8 @@ class RootFinder {
     // descriptor.
     for (auto it = std::lower_bound(ended_.begin(), ended_.end(), Address(begin));
          it != ended_.end() && it->value() < end; ++it) {
-      const uint64_t until = std::min(end, it->value() + kThreadStruct);
-      add(&roots_.dead, RootKind::kStack, region, begin, until, 0);
+      const uint64_t until = std::min(end, it->value() + (was_joined(*it) ? kThreadStruct : 0));
+      add(&roots_.dead, RootKind::kStack, region, begin, until, 0, DeadKind::kEndedThread);
       begin = until;
     }
     split_at_tls(region, begin, end, [&](uint64_t from, uint64_t until) {
@@ -160,8 +220,9 @@ class RootFinder {
     for (const Register& r : thread.registers) roots_.registers.push_back({t, r.value});
     // Vector registers carry copies of pointers through memcpy and the like.
     const auto vectors = thread.extended_state;
-    for (size_t at = 0; at + 8 <= vectors.size(); at += 8) {
-      roots_.registers.push_back({t, load<uint64_t>(vectors.subspan(at), image_.order)});
+    const WordFormat words(image_);
+    for (size_t at = 0; at + words.size <= vectors.size(); at += words.size) {
+      roots_.registers.push_back({t, words.at(vectors, at)});
     }
   }
 
@@ -169,27 +230,10 @@ class RootFinder {
   const std::vector<AddressRange>& claimed_;
   const std::vector<Address>& ended_;  // sorted
   const ThreadLayout& layout_;
+  const std::vector<ThreadStack> stacks_;
   uint64_t tls_size_ = 0;
   Roots roots_;
 };
-
-// r_debug, which the debugger's interface of ld.so keeps in the program's dynamic section (SVR4):
-// r_version int 0, r_map 8; link_map: l_addr 0, l_name 8, l_ld 16, l_next 24.
-uint64_t first_link_map(const Image& image) {
-  for (const Module& module : image.modules) {
-    if (!module.is_executable || !module.dynamic) continue;
-    const uint64_t size = std::min(module.dynamic->size.value(), kMaxDynamicSection);
-    for (uint64_t at = 0; at < size; at += 16) {
-      const Address entry = module.dynamic->base + ByteCount(at);
-      const uint64_t tag = image.word(entry).value_or(elf::kDynNull);
-      if (tag == elf::kDynNull) break;
-      if (tag != elf::kDynDebug) continue;
-      const uint64_t r_debug = image.word(entry + ByteCount(8)).value_or(0);
-      return image.word(Address(r_debug + 8)).value_or(0);
-    }
-  }
-  return 0;
-}
 
 }  // namespace
 
@@ -198,31 +242,37 @@ std::vector<Address> find_ended_threads(const Image& image,
   std::vector<Address> ended;
   // Elsewhere nothing in struct pthread tells it from other memory: ended threads' stacks stay
   // alive there, and what only they refer to does.
-  if (!thread_layout(image.architecture).has_self_pointers || image.pointer_width != 8) {
-    return ended;
-  }
+  const ThreadLayout& layout = thread_layout(image);
+  if (layout.tid == 0) return ended;
+  const WordFormat words(image);
+  const bool is_x86_64 = image.architecture == Architecture::kX86_64;
+  const uint64_t step = is_x86_64 ? kDescriptorAlignment : kMinDescriptorAlignment;
   const auto look_at = [&](const Region& region, uint64_t address) {
     const auto bytes = region.bytes.subspan(address - region.range.base.value());
-    if (bytes.size() < kSelf + 8 || load<uint64_t>(bytes) != address ||
-        load<uint64_t>(bytes.subspan(kSelf)) != address) {
+    if (bytes.size() < 3 * words.size || words.at(bytes, 0) != address ||
+        words.at(bytes, 2 * words.size) != address) {
       return;
     }
     const bool lives = std::any_of(image.threads.begin(), image.threads.end(),
                                    [&](const Thread& t) { return t.thread_pointer == address; });
-    // The kernel clears the id of a thread that has gone (CLONE_CHILD_CLEARTID).
-    const uint32_t tid = image.value<uint32_t>(Address(address + kTid)).value_or(1);
-    if (!lives && tid == 0) ended.push_back(Address(address));
+    // The kernel clears the id of a thread that has gone (CLONE_CHILD_CLEARTID); pthread_join()
+    // then sets it to -1.
+    const uint32_t tid = image.value<uint32_t>(Address(address + layout.tid)).value_or(1);
+    if (!lives && (tid == 0 || tid == kJoined)) ended.push_back(Address(address));
   };
   for (const Region& region : image.regions) {
-    if (region.kind != RegionKind::kAnonymous || !region.permissions.write) continue;
+    // Without guard pages between them stacks of ended threads lie in one region with others.
+    const bool may_hold =
+        region.kind == RegionKind::kAnonymous || region.kind == RegionKind::kStack;
+    if (!may_hold || !region.permissions.write) continue;
     const uint64_t base = region.range.base.value();
     // Heaps hold no stacks of glibc's, and are too large to be read for nothing.
     for_each_unclaimed(claimed, base, base + region.bytes.size(),
                        [&](uint64_t begin, uint64_t end) {
                          const auto bytes = region.bytes.subspan(begin - base, end - begin);
                          image.holes.for_each_data(bytes, [&](uint64_t from, uint64_t until) {
-                           from += (kDescriptorAlignment - begin - from) % kDescriptorAlignment;
-                           for (; from < until; from += kDescriptorAlignment) {
+                           from += (step - begin - from) % step;
+                           for (; from < until; from += step) {
                              look_at(region, begin + from);
                            }
                          });
@@ -236,27 +286,47 @@ Roots find_roots(const Image& image, const std::vector<AddressRange>& claimed,
   return RootFinder(image, claimed, ended).find();
 }
 
-std::vector<ChunkId> find_loader_chunks(const Image& image, const ChunkMap& map,
-                                        const std::vector<Address>& ended) {
-  std::vector<ChunkId> chunks;
-  const auto add = [&](uint64_t pointer) {
+namespace {
+
+// By its name; "ld-2.31.so", "ld-linux-x86-64.so.2", "ld64.so.1", "ld.so.1", "ld-musl-….so.1".
+bool is_loader(const Module& module) {
+  const std::string_view name = base_name(module.path);
+  return name.starts_with("ld-linux") || name.starts_with("ld-2.") || name.starts_with("ld64.so") ||
+         name.starts_with("ld.so") || name.starts_with("ld-musl");
+}
+
+}  // namespace
+
+LoaderChunks find_loader_chunks(const Image& image, const ChunkMap& map, const Roots& roots,
+                                const std::vector<Address>& ended) {
+  LoaderChunks chunks;
+  const auto add = [&map](std::vector<ChunkId>* to, uint64_t pointer) {
     uint64_t start = 0;
     const ChunkId id = map.find(pointer, &start);
-    if (id != kNone<ChunkId>) chunks.push_back(id);
+    if (id != kNone<ChunkId>) to->push_back(id);
   };
-  uint64_t link_map = first_link_map(image);
-  for (uint64_t n = 0; link_map != 0 && n < kMaxLinkMaps; ++n) {
-    add(link_map);
-    link_map = image.word(Address(link_map + 24)).value_or(0);
+  for (const Address link_map : image.link_maps) add(&chunks.own, link_map.value());
+  const WordFormat words(image);
+  for (const RootRange& range : roots.live) {
+    if (range.kind != RootKind::kGlobal) continue;
+    const Module* module = image.module_of(range.base);
+    if (module == nullptr || !is_loader(*module)) continue;
+    for (uint64_t at = 0; at + words.size <= range.bytes.size(); at += words.size) {
+      add(&chunks.own, image.untag(words.at(range.bytes, at)));
+    }
   }
-  const auto dtv = static_cast<uint64_t>(thread_layout(image.architecture).dtv);
+  const auto dtv = static_cast<uint64_t>(thread_layout(image).dtv);
+  const auto add_vector = [&](uint64_t thread_pointer) {
+    add(&chunks.vectors, image.word(Address(thread_pointer + dtv)).value_or(0));
+  };
   for (const Thread& thread : image.threads) {
-    if (thread.thread_pointer == 0) continue;
-    add(image.word(Address(thread.thread_pointer + dtv)).value_or(0));
+    if (thread.thread_pointer != 0) add_vector(thread.thread_pointer);
   }
-  for (const Address descriptor : ended) add(image.word(descriptor + ByteCount(8)).value_or(0));
-  std::sort(chunks.begin(), chunks.end());
-  chunks.erase(std::unique(chunks.begin(), chunks.end()), chunks.end());
+  for (const Address descriptor : ended) add_vector(descriptor.value());
+  for (auto* list : {&chunks.own, &chunks.vectors}) {
+    std::sort(list->begin(), list->end());
+    list->erase(std::unique(list->begin(), list->end()), list->end());
+  }
   return chunks;
 }
 

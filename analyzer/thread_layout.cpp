@@ -7,33 +7,63 @@ namespace {
 
 // struct pthread, and in variant I the TCB behind it (glibc 2.12–2.42: under 4 KiB).
 constexpr uint64_t kThreadStruct = 4096;
-constexpr uint64_t kWord = 8;
 
-// Red zones: x86-64 psABI 3.2.2; Power ELF V2 ABI 2.2.3.4 (288 bytes). The others have none.
+// Red zones: x86-64 psABI 3.2.2; 64-bit PowerPC ELF ABIs (V1 3.2.2, V2 2.2.3.4: 288 bytes). The
+// others have none.
 // TLS: Drepper's "ELF Handling For Thread-Local Storage", the psABIs, and glibc's
-// sysdeps/*/nptl/tls.h (2.27–2.42): TLS_TCB_OFFSET, TLS_TCB_SIZE and where THREAD_DTV() looks.
-constexpr ThreadLayout kX86_64 = {128, true, 0, 8, true};
-constexpr ThreadLayout kAArch64 = {0, false, 0, 0, false};
-constexpr ThreadLayout kRiscv = {0, false, 0, -16, false};  // LoongArch too
-constexpr ThreadLayout kPpc64 = {288, false, 0x7000, -0x7008, false};
-constexpr ThreadLayout kMips = {0, false, 0x7000, -0x7010, false};
+// sysdeps/*/nptl/tls.h (2.12–2.42): TLS_TCB_OFFSET, TLS_TCB_SIZE and where THREAD_DTV() looks.
+// Thread ids: nptl/descr.h (2.12–2.42): the header, padded to 24 words (x86-64: to 704 bytes), two
+// links, the id.
+constexpr ThreadLayout kX86_64 = {128, true, 0, 8, 8, 704 + 16};
+constexpr ThreadLayout kX32 = {128, true, 0, 4, 4, 0};
+constexpr ThreadLayout kX86 = {0, true, 0, 4, 4, 26 * 4};
+constexpr ThreadLayout kS390x = {0, true, 0, 8, 8, 26 * 8};
+constexpr ThreadLayout kAArch64 = {0, false, 0, 0, 8, 0};
+constexpr ThreadLayout kArm = {0, false, 0, 0, 4, 0};
+constexpr ThreadLayout kRiscv64 = {0, false, 0, -16, 8, 0};  // LoongArch too
+constexpr ThreadLayout kRiscv32 = {0, false, 0, -8, 4, 0};
+constexpr ThreadLayout kPpc64 = {288, false, 0x7000, -0x7008, 8, 0};
+constexpr ThreadLayout kPpc = {0, false, 0x7000, -0x7004, 4, 0};
+constexpr ThreadLayout kMips64 = {0, false, 0x7000, -0x7010, 8, 0};
+constexpr ThreadLayout kMips = {0, false, 0x7000, -0x7008, 4, 0};  // o32, and n32 alike
 
 }  // namespace
 
-const ThreadLayout& thread_layout(Architecture architecture) {
+const ThreadLayout& thread_layout(Architecture architecture, unsigned pointer_width) {
+  const bool narrow = pointer_width == 4;
   switch (architecture) {
+    case Architecture::kX86:
+      return kX86;
+    case Architecture::kX86_64:
+      return narrow ? kX32 : kX86_64;
+    case Architecture::kArm:
+      return kArm;
     case Architecture::kAArch64:
       return kAArch64;
+    case Architecture::kRiscv32:
+      return kRiscv32;
     case Architecture::kRiscv64:
     case Architecture::kLoongArch64:
-      return kRiscv;
+      return kRiscv64;
+    case Architecture::kPpc:
+      return kPpc;
+    case Architecture::kPpc64:
     case Architecture::kPpc64Le:
       return kPpc64;
-    case Architecture::kMips64:
+    case Architecture::kS390x:
+      return kS390x;
+    case Architecture::kMips:
       return kMips;
-    default:
-      return kX86_64;
+    case Architecture::kMips64:
+      return narrow ? kMips : kMips64;
+    case Architecture::kUnknown:
+      break;
   }
+  return narrow ? kX86 : kX86_64;
+}
+
+const ThreadLayout& thread_layout(const Image& image) {
+  return thread_layout(image.architecture, image.pointer_width);
 }
 
 ThreadBlock thread_block(const ThreadLayout& layout, uint64_t thread_pointer, uint64_t tls_size) {
@@ -44,8 +74,8 @@ ThreadBlock thread_block(const ThreadLayout& layout, uint64_t thread_pointer, ui
 }
 
 Address static_tls_word(const ThreadLayout& layout, uint64_t thread_pointer, uint64_t n) {
-  if (layout.tls_below) return Address(thread_pointer - (n + 1) * kWord);
-  return Address(thread_pointer - layout.pointer_bias + n * kWord);
+  if (layout.tls_below) return Address(thread_pointer - (n + 1) * layout.word);
+  return Address(thread_pointer - layout.pointer_bias + n * layout.word);
 }
 
 }  // namespace residue

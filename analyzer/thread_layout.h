@@ -18,12 +18,16 @@ struct ThreadLayout {
   uint64_t pointer_bias = 0;
   // Where glibc keeps the address of the thread's vector of dynamic TLS, from the thread pointer.
   int64_t dtv = 0;
-  // struct pthread begins with two pointers to itself, by which those of ended threads are found.
-  bool has_self_pointers = false;
+  // Bytes of a pointer.
+  uint64_t word = 8;
+  // struct pthread begins with {pointer to itself, dtv, pointer to itself}, by which those of ended
+  // threads are found; the thread's id lies so many bytes from its start. 0 if it does not.
+  uint64_t tid = 0;
 };
 
-// x86-64's for architectures of which nothing is known.
-const ThreadLayout& thread_layout(Architecture architecture);
+// x86-64's (or i386's, as the width of pointers goes) for architectures of which nothing is known.
+const ThreadLayout& thread_layout(Architecture architecture, unsigned pointer_width);
+const ThreadLayout& thread_layout(const Image& image);
 
 // Static TLS and struct pthread of a thread, as far as they may reach. `tls_size`: of all modules'
 // blocks together.

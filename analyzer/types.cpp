@@ -39,7 +39,7 @@ bool is_text(std::span<const std::byte> chunk) {
 }  // namespace
 
 TypeFinder::TypeFinder(const Image& image, const SymbolTable* symbols)
-    : image_(image), symbols_(symbols) {
+    : image_(image), words_(image), symbols_(symbols) {
   uint64_t low = ~uint64_t{0};
   uint64_t high = 0;
   for (const Region& region : image.regions) {
@@ -54,8 +54,8 @@ TypeFinder::TypeFinder(const Image& image, const SymbolTable* symbols)
 }
 
 TypeId TypeFinder::type_of(std::span<const std::byte> chunk) {
-  if (chunk.size() < sizeof(uint64_t)) return kNone<TypeId>;
-  const auto word = load<uint64_t>(chunk, image_.order);
+  if (chunk.size() < words_.size) return kNone<TypeId>;
+  const uint64_t word = words_.at(chunk, 0);
   if (const TypeId type = vtable_type(word, 0); type != kNone<TypeId>) return type;
   if (!is_text(chunk)) return kNone<TypeId>;
   if (text_ == ~uint32_t{0}) text_ = intern({"(text)", "", "string", "text"}).value();
@@ -63,7 +63,7 @@ TypeId TypeFinder::type_of(std::span<const std::byte> chunk) {
 }
 
 TypeId TypeFinder::vtable_type(uint64_t word, uint64_t offset) {
-  if (!may_be_vtable(word) || word % 8 != 0) return kNone<TypeId>;
+  if (!may_be_vtable(word) || word % words_.size != 0) return kNone<TypeId>;
   if (word != last_word_) {
     const auto [it, is_new] = vtables_.try_emplace(word);
     if (is_new) {
@@ -84,16 +84,25 @@ TypeId TypeFinder::vtable_type(uint64_t word, uint64_t offset) {
   return fits ? last_.type : kNone<TypeId>;
 }
 
+bool TypeFinder::is_function(uint64_t pointer) const {
+  const Region* region = image_.find_region(Address(pointer));
+  // Big-endian 64-bit PowerPC (ELF V1): a pointer to a function is one to its descriptor, in data.
+  if (image_.architecture == Architecture::kPpc64 && region != nullptr &&
+      region->kind == RegionKind::kModuleData) {
+    region = image_.find_region(Address(image_.word(Address(pointer)).value_or(0)));
+  }
+  return region != nullptr && region->kind == RegionKind::kModuleText;
+}
+
 TypeFinder::Vtable TypeFinder::read_vtable(uint64_t address_point) {
-  const auto offset_to_top = image_.word(Address(address_point - 16));
-  const auto type_info = image_.word(Address(address_point - 8));
+  const auto offset_to_top = image_.word(Address(address_point - 2 * words_.size));
+  const auto type_info = image_.word(Address(address_point - words_.size));
   const auto first_function = image_.word(Address(address_point));
   if (!offset_to_top || !type_info || !first_function) return {};
   // 0, or how far the complete object begins before the base class: a small negative number.
-  const uint64_t base_offset = ~*offset_to_top + 1;
-  if (base_offset > kMaxBaseOffset || base_offset % 8 != 0) return {};
-  const Region* code = image_.find_region(Address(*first_function));
-  if (code == nullptr || code->kind != RegionKind::kModuleText) return {};
+  const uint64_t base_offset = words_.cut(~*offset_to_top + 1);
+  if (base_offset > kMaxBaseOffset || base_offset % words_.size != 0) return {};
+  if (!is_function(*first_function)) return {};
   const Module* module = image_.module_of(Address(address_point));
   const std::string module_name(base_name(module->path));
   if (*type_info != 0) {
@@ -107,7 +116,7 @@ TypeFinder::Vtable TypeFinder::read_vtable(uint64_t address_point) {
     }
     if (!readable) return {nameless_class(address_point, *module), base_offset};
   }
-  if (auto name = symbol_name(address_point - 16)) {
+  if (auto name = symbol_name(address_point - 2 * words_.size)) {
     return {intern({std::move(*name), module_name, "vtable", "exact"}), base_offset};
   }
   return {};
@@ -121,7 +130,7 @@ TypeId TypeFinder::nameless_class(uint64_t address_point, const Module& module) 
 }
 
 std::optional<std::string> TypeFinder::rtti_name(uint64_t type_info, bool* readable) const {
-  const auto name_at = image_.word(Address(type_info + 8));
+  const auto name_at = image_.word(Address(type_info + words_.size));
   *readable = name_at && !image_.view(Address(*name_at), 1).empty();
   if (!*readable) return std::nullopt;
   auto name = image_.c_string(Address(*name_at), kMaxName);

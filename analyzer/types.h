@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "analyzer/snapshot.h"
+#include "analyzer/words.h"
 #include "formats/image.h"
 #include "symbolize/symbol_table.h"
 
@@ -34,6 +35,7 @@ class TypeFinder {
     uint64_t base_offset = 0;  // of the base class it is for, within the complete object
   };
   Vtable read_vtable(uint64_t address_point);
+  bool is_function(uint64_t pointer) const;
   TypeId nameless_class(uint64_t address_point, const Module& module);
   // `*readable`: whether the pages that would hold the name are there.
   std::optional<std::string> rtti_name(uint64_t type_info, bool* readable) const;
@@ -41,6 +43,7 @@ class TypeFinder {
   TypeId intern(TypeRow row);
 
   const Image& image_;
+  const WordFormat words_;
   const SymbolTable* symbols_;
   // Modules' extent: one comparison keeps heap pointers and small numbers out.
   uint64_t low_ = 0;

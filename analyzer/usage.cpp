@@ -14,6 +14,8 @@ constexpr const char* kNobody = "(nobody)";
 // Sizes up to this have a counter of their own in an array; glibc's mmap threshold starts at 128
 // KiB.
 constexpr uint64_t kSmallSizes = 1 << 17;
+// Usable sizes are odd multiples of a header word, which has 4 or 8 bytes.
+constexpr uint64_t kSizeStep = 4;
 
 struct Counter {
   uint64_t used_count = 0, used_bytes = 0, leaked_count = 0, leaked_bytes = 0;
@@ -118,7 +120,7 @@ std::vector<UsageRow> count_usage(const Snapshot& s) {
   std::vector<Counter> types(s.types.size() + 1);
   std::vector<Counter> owners(s.owners.size() + 1);
   std::vector<Counter> heaps(s.heaps.size());
-  std::vector<Counter> small(kSmallSizes / 8 + 1);
+  std::vector<Counter> small(kSmallSizes / kSizeStep + 1);
   std::unordered_map<uint64_t, Counter> large;
   ModuleCharge modules(s);
   const SuppressedClusters hidden(s.clusters);
@@ -132,7 +134,8 @@ std::vector<UsageRow> count_usage(const Snapshot& s) {
     types[type].add(bytes, leaked);
     owners[owner].add(bytes, leaked);
     heaps[run.heap.value()].add(bytes, leaked);
-    (bytes < kSmallSizes && bytes % 8 == 0 ? small[bytes / 8] : large[bytes]).add(bytes, leaked);
+    const bool is_small = bytes < kSmallSizes && bytes % kSizeStep == 0;
+    (is_small ? small[bytes / kSizeStep] : large[bytes]).add(bytes, leaked);
     modules.of(type, chunks.cluster[i], owner).add(bytes, leaked);
   });
 
@@ -147,7 +150,7 @@ std::vector<UsageRow> count_usage(const Snapshot& s) {
   Dimension by_module("module");
   modules.add_to(&by_module);
   Dimension by_size("size");
-  for (size_t i = 0; i < small.size(); ++i) by_size.add(std::to_string(i * 8), small[i]);
+  for (size_t i = 0; i < small.size(); ++i) by_size.add(std::to_string(i * kSizeStep), small[i]);
   for (const auto& [bytes, counter] : large) by_size.add(std::to_string(bytes), counter);
   Dimension by_heap("heap");
   for (size_t i = 0; i < heaps.size(); ++i) by_heap.add(s.heaps[i].name, heaps[i]);

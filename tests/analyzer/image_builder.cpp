@@ -142,7 +142,7 @@ std::byte* ImageBuilder::at(uint64_t address, uint64_t size) {
 
 void ImageBuilder::put(uint64_t address, uint64_t value, unsigned width) {
   std::byte* place = at(address, width);
-  for (unsigned i = 0; i < width; ++i) place[i] = static_cast<std::byte>(value >> (8 * i));
+  for (unsigned i = 0; i < width; ++i) place[i] = static_cast<std::byte>(value >> shift(i, width));
 }
 
 void ImageBuilder::put_text(uint64_t address, std::string_view text, bool terminate) {
@@ -155,11 +155,13 @@ void ImageBuilder::fill(uint64_t address, uint64_t size, uint8_t value) {
   std::fill(place, place + size, std::byte{value});
 }
 
-uint64_t ImageBuilder::get64(uint64_t address) const {
-  const std::byte* place = at(address, 8);
+uint64_t ImageBuilder::get(uint64_t address, unsigned width) const {
+  const std::byte* place = at(address, width);
   if (place == nullptr) throw std::logic_error("read outside of all mappings");
   uint64_t value = 0;
-  for (unsigned i = 0; i < 8; ++i) value |= std::to_integer<uint64_t>(place[i]) << (8 * i);
+  for (unsigned i = 0; i < width; ++i) {
+    value |= std::to_integer<uint64_t>(place[i]) << shift(i, width);
+  }
   return value;
 }
 
@@ -237,6 +239,7 @@ Image ImageBuilder::build() const {
   image.complete = dropped_.empty() && image_.complete;
   image.modules = image_.modules;
   image.threads = image_.threads;
+  image.link_maps = image_.link_maps;
   for (const auto& [base, mapping] : mappings_) add_regions(base, mapping, &image);
   for (const Region& region : image.regions) image.source_bytes += region.bytes.size();
   return image;

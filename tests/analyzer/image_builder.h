@@ -52,14 +52,18 @@ class ImageBuilder {
   bool is_mapped(uint64_t address) const;
   uint64_t end_of_mapping(uint64_t base) const;
 
-  // Little-endian. REQUIRES: the bytes lie in one mapping.
+  // In the byte order that the header has then. REQUIRES: the bytes lie in one mapping.
   void put64(uint64_t address, uint64_t value) { put(address, value, 8); }
   void put32(uint64_t address, uint32_t value) { put(address, value, 4); }
   void put16(uint64_t address, uint16_t value) { put(address, value, 2); }
   void put8(uint64_t address, uint8_t value) { put(address, value, 1); }
+  // A pointer-sized word, as the header has it then.
+  void put_word(uint64_t address, uint64_t value) { put(address, value, image_.pointer_width); }
   void put_text(uint64_t address, std::string_view text, bool terminate = true);
   void fill(uint64_t address, uint64_t size, uint8_t value);
-  uint64_t get64(uint64_t address) const;
+  uint64_t get64(uint64_t address) const { return get(address, 8); }
+  uint32_t get32(uint64_t address) const { return static_cast<uint32_t>(get(address, 4)); }
+  uint64_t get_word(uint64_t address) const { return get(address, image_.pointer_width); }
 
   ModuleId add_module(Module module);
   Module& module(ModuleId id) { return image_.modules[id.value()]; }
@@ -84,6 +88,11 @@ class ImageBuilder {
     ModuleId module;
   };
   void put(uint64_t address, uint64_t value, unsigned width);
+  uint64_t get(uint64_t address, unsigned width) const;
+  // The power of 256 that byte `i` of `width` stands for.
+  unsigned shift(unsigned i, unsigned width) const {
+    return 8 * (image_.order == ByteOrder::kBig ? width - 1 - i : i);
+  }
   std::byte* at(uint64_t address, uint64_t size);
   const std::byte* at(uint64_t address, uint64_t size) const;
   void add_regions(uint64_t base, const Mapping& mapping, Image* image) const;
