@@ -180,7 +180,7 @@ void add_machine_row(const Snapshot& s, std::optional<int64_t> id, TextTable* ta
               as_cell(t.cached_bytes),
               as_cell(t.leaked_count),
               as_cell(t.leaked_bytes),
-              as_cell(t.clusters),
+              as_cell(t.shapes),
               as_cell(t.suppressed_count),
               as_cell(t.suppressed_bytes),
               as_cell(s.diagnostics.items().size())});
