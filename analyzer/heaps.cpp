@@ -58,6 +58,34 @@ void drop_overlapping(std::vector<WalkedRun>* runs, Diagnostics& diagnostics) {
   *runs = std::move(kept);
 }
 
+// Bit i of `bits` at place 2 * i.
+uint64_t spread(uint32_t bits) {
+  uint64_t x = bits;
+  x = (x | x << 16) & 0x0000ffff0000ffff;
+  x = (x | x << 8) & 0x00ff00ff00ff00ff;
+  x = (x | x << 4) & 0x0f0f0f0f0f0f0f0f;
+  x = (x | x << 2) & 0x3333333333333333;
+  return (x | x << 1) & 0x5555555555555555;
+}
+
+// The same starts in granules of half the size.
+std::vector<uint64_t> halve_granules(const std::vector<uint64_t>& starts) {
+  std::vector<uint64_t> finer;
+  finer.reserve(2 * starts.size());
+  for (const uint64_t word : starts) {
+    finer.push_back(spread(static_cast<uint32_t>(word)));
+    finer.push_back(spread(static_cast<uint32_t>(word >> 32)));
+  }
+  return finer;
+}
+
+// One map has one granule: the finest that an allocator needs, 16 bytes if there is no heap.
+unsigned common_granule(const std::vector<WalkedRun>& runs) {
+  unsigned shift = 4;
+  for (const WalkedRun& walked : runs) shift = std::min(shift, walked.granule_shift);
+  return shift;
+}
+
 // Chunks that a list names although their header looks used.
 void mark(Heaps* heaps, const std::vector<Address>& users, ChunkState state,
           Diagnostics& diagnostics) {
@@ -110,15 +138,24 @@ Heaps walk_heaps(const Image& image, Diagnostics& diagnostics) {
 
   Heaps heaps;
   heaps.rows = std::move(parts.heaps);
+  heaps.corruption = std::move(parts.corruption);
+  std::stable_sort(
+      heaps.corruption.begin(), heaps.corruption.end(),
+      [](const CorruptionRow& a, const CorruptionRow& b) { return a.address < b.address; });
   heaps.claimed = normalise(std::move(parts.claimed));
   drop_overlapping(&parts.runs, diagnostics);
   ChunkTable& chunks = heaps.chunks;
+  const unsigned granule_shift = common_granule(parts.runs);
+  chunks.map = ChunkMap(granule_shift);
   size_t total = 0;
   for (const WalkedRun& walked : parts.runs) total += walked.states.size();
   chunks.state.reserve(total);
   for (WalkedRun& walked : parts.runs) {
     chunks.state.insert(chunks.state.end(), walked.states.begin(), walked.states.end());
     walked.states = {};
+    for (; walked.granule_shift > granule_shift; --walked.granule_shift) {
+      walked.starts = halve_granules(walked.starts);
+    }
     chunks.map.add_run(walked.run, std::move(walked.starts));
   }
   chunks.map.finish();

@@ -17,7 +17,8 @@ namespace residue {
 // One run of chunks as an allocator found it.
 struct WalkedRun {
   Run run;                         // `heap` is an index into HeapParts::heaps
-  std::vector<uint64_t> starts;    // as ChunkMap::add_run() wants them
+  std::vector<uint64_t> starts;    // as ChunkMap::add_run() wants them, in granules of this:
+  unsigned granule_shift = 4;      // log2 of the alignment of user addresses, 3 or 4
   std::vector<ChunkState> states;  // one per chunk, in address order
 };
 
@@ -32,6 +33,8 @@ struct HeapParts {
   std::vector<Address> freed;   // lists that leave the header looking used (glibc: fastbins)
   // User addresses of chunks that hold the allocator's own state.
   std::vector<Address> system;
+  // Bookkeeping that was overwritten.
+  std::vector<CorruptionRow> corruption;
 };
 
 struct Allocator {

@@ -29,7 +29,7 @@ struct MmappedChunk {
 
 // Every mmapped chunk in anonymous writable memory outside `claimed` (sorted, disjoint). `trailer`:
 // ArenaLayout::mmapped_trailer.
-std::vector<MmappedChunk> find_mmapped(const Image& image, const std::vector<AddressRange>& claimed,
-                                       uint64_t trailer);
+std::vector<MmappedChunk> find_mmapped(const Image& image, const Shape& shape,
+                                       const std::vector<AddressRange>& claimed, uint64_t trailer);
 
 }  // namespace residue::glibc
