@@ -138,6 +138,10 @@ Heaps walk_heaps(const Image& image, Diagnostics& diagnostics) {
 
   Heaps heaps;
   heaps.rows = std::move(parts.heaps);
+  heaps.corruption = std::move(parts.corruption);
+  std::stable_sort(
+      heaps.corruption.begin(), heaps.corruption.end(),
+      [](const CorruptionRow& a, const CorruptionRow& b) { return a.address < b.address; });
   heaps.claimed = normalise(std::move(parts.claimed));
   drop_overlapping(&parts.runs, diagnostics);
   ChunkTable& chunks = heaps.chunks;

@@ -13,8 +13,9 @@ namespace residue {
 struct Heaps {
   ChunkTable chunks;  // map and state are filled in; the other columns are sized and empty
   std::vector<HeapRow> rows;
-  std::vector<AddressRange> claimed;  // sorted, disjoint: memory of allocators
-  std::vector<ChunkId> system;        // chunks that hold allocators' own state
+  std::vector<AddressRange> claimed;      // sorted, disjoint: memory of allocators
+  std::vector<ChunkId> system;            // chunks that hold allocators' own state
+  std::vector<CorruptionRow> corruption;  // by address; suspects have no types yet
 };
 
 // Walks every known allocator's heaps.

@@ -94,6 +94,24 @@ std::vector<ThreadRow> thread_rows(const Image& image, const std::vector<Unwound
   return rows;
 }
 
+// The suspects are known by their addresses; here they get the names of their types.
+std::vector<CorruptionRow> name_suspects(std::vector<CorruptionRow> rows, const ChunkTable& chunks,
+                                         const std::vector<TypeRow>& types) {
+  for (CorruptionRow& row : rows) {
+    uint64_t start = 0;
+    const ChunkId id = chunks.map.find(row.suspect.value(), &start);
+    if (id == kNone<ChunkId> || start != row.suspect.value()) continue;
+    const uint32_t type = chunks.type[id.value()];
+    if (type < types.size()) row.suspect_type = types[type].name;
+    const std::string size = std::to_string(chunks.map.usable(id).value());
+    row.message.append(" (the chunk ").append(hex(start)).append(" of ").append(size);
+    row.message.append(" usable bytes");
+    if (!row.suspect_type.empty()) row.message.append(", ").append(row.suspect_type);
+    row.message += ")";
+  }
+  return rows;
+}
+
 }  // namespace
 
 Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOptions& options) {
@@ -153,6 +171,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   s.clusters = find_clusters(graph, s.types, find_caveat(image, diagnostics), &chunks);
   explain_stale_clusters(image, chunks, spare, stale, &s.clusters);
   s.chunks = std::move(chunks);
+  s.corruption = name_suspects(std::move(heaps.corruption), s.chunks, s.types);
 
   stage("counting");
   s.modules = module_rows(image, symbols);

@@ -166,6 +166,18 @@ struct AccountRow {
   uint64_t in_dump = 0;
 };
 
+// A place where a heap's bookkeeping was overwritten, and who probably did it.
+struct CorruptionRow {
+  Address address;   // of the damaged word; 0 if only libc's own message tells of it
+  std::string kind;  // 'overflow', 'underflow', 'use after free', 'double free', 'cycle', 'unknown'
+  std::string expected;  // bytes that must have been there, as hex and text; empty if unknown
+  std::string found;     // bytes that are there
+  Address suspect;       // user address of the chunk that was probably written beyond, 0 if unknown
+  std::string suspect_type;  // of that chunk; empty if unknown
+  std::string confidence;    // 'proved', 'likely', 'guess'
+  std::string message;
+};
+
 struct Snapshot {
   SnapshotInfo info;
   std::vector<ModuleRow> modules;
@@ -179,6 +191,7 @@ struct Snapshot {
   std::vector<ClusterRow> clusters;  // most bytes first
   std::vector<UsageRow> usage;
   std::vector<AccountRow> account;
+  std::vector<CorruptionRow> corruption;  // by address
   ChunkTable chunks;
   Diagnostics diagnostics;
 };

@@ -83,6 +83,11 @@ CREATE TABLE account (
   in_dump INTEGER,
   PRIMARY KEY (snapshot, id)) WITHOUT ROWID;
 
+CREATE TABLE corruption (
+  snapshot INTEGER NOT NULL, id INTEGER NOT NULL, address INTEGER, kind TEXT, expected TEXT,
+  found TEXT, suspect INTEGER, suspect_type TEXT, confidence TEXT, message TEXT,
+  PRIMARY KEY (snapshot, id)) WITHOUT ROWID;
+
 CREATE TABLE process (
   snapshot INTEGER NOT NULL, pid INTEGER NOT NULL, ppid INTEGER, name TEXT, state TEXT,
   uid INTEGER, rss INTEGER, pss INTEGER, uss INTEGER, swap INTEGER, vsize INTEGER,

@@ -136,6 +136,17 @@ Result<void> store_diagnostics(sqlite3* db, int64_t id, const Diagnostics& diagn
               });
 }
 
+Result<void> store_corruption(sqlite3* db, int64_t id, const Snapshot& s) {
+  return each(db,
+              "INSERT INTO corruption (snapshot, id, address, kind, expected, found, suspect, "
+              "suspect_type, confidence, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+              s.corruption, [id](Statement& insert, size_t i, const CorruptionRow& c) {
+                return insert.run(id, i, KnownNumber{c.address.value()}, c.kind, c.expected,
+                                  c.found, KnownNumber{c.suspect.value()}, c.suspect_type,
+                                  c.confidence, c.message);
+              });
+}
+
 }  // namespace
 
 Result<void> store_rows(sqlite3* db, int64_t snapshot_id, const Snapshot& snapshot) {
@@ -144,6 +155,7 @@ Result<void> store_rows(sqlite3* db, int64_t snapshot_id, const Snapshot& snapsh
   RESIDUE_TRY(store_heaps(db, snapshot_id, snapshot));
   RESIDUE_TRY(store_findings(db, snapshot_id, snapshot));
   RESIDUE_TRY(store_sums(db, snapshot_id, snapshot));
+  RESIDUE_TRY(store_corruption(db, snapshot_id, snapshot));
   return store_diagnostics(db, snapshot_id, snapshot.diagnostics);
 }
 

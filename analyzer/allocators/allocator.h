@@ -33,6 +33,8 @@ struct HeapParts {
   std::vector<Address> freed;   // lists that leave the header looking used (glibc: fastbins)
   // User addresses of chunks that hold the allocator's own state.
   std::vector<Address> system;
+  // Bookkeeping that was overwritten.
+  std::vector<CorruptionRow> corruption;
 };
 
 struct Allocator {

@@ -4,9 +4,13 @@
 // walk), then the walk, then what remains outside the arenas. Every heap is checked against the
 // allocator's own counters; a heap whose laws do not all balance is not `verified` and says why.
 #include <algorithm>
+#include <bit>
+#include <map>
+#include <set>
 
 #include "analyzer/allocators/allocator.h"
 #include "analyzer/allocators/glibc_arenas.h"
+#include "analyzer/allocators/glibc_damage.h"
 #include "analyzer/allocators/glibc_lists.h"
 #include "analyzer/allocators/glibc_mmapped.h"
 #include "analyzer/allocators/glibc_walk.h"
@@ -18,6 +22,8 @@ namespace {
 using namespace glibc;
 
 constexpr const char* kStage = "glibc";
+constexpr size_t kMaxCorruption = 1000;  // rows that are kept
+constexpr size_t kKeyHolders = 3;        // cached chunks that must agree on their key
 
 template <typename T>
 void append(std::vector<T>* to, const std::vector<T>& from) {
@@ -53,14 +59,17 @@ class GlibcWalk {
     arenas_ = find_arenas(image_, diagnostics_);
     if (arenas_.empty()) return;
     first_heap_ = parts_->heaps.size();
-    for (const Arena& arena : arenas_) walk_arena(arena);
     shape_ = arenas_.front().shape;
+    read_abort_message();
+    for (const Arena& arena : arenas_) walk_arena(arena);
     tcaches_ = find_tcaches(image_, shape_);
     safe_linking_ = uses_safe_linking(image_, tcaches_, arenas_);
     add_forgotten_tcaches();
     for (size_t i = 0; i < arenas_.size(); ++i) settle_arena(i);
     for (const Tcache& tcache : tcaches_) add_tcache(tcache);
     if (tcaches_.empty()) miss_tcaches();
+    recover_cached();
+    find_double_frees();
     add_mmapped();
     finish();
   }
@@ -69,6 +78,7 @@ class GlibcWalk {
   // What the walk of one arena counted, until its lists have been read.
   struct Walked {
     std::vector<std::string> problems;
+    std::vector<Address> doubtful;
     uint64_t free_chunks = 0;
     uint64_t free_bytes = 0;
     uint64_t top_bytes = 0;
@@ -76,6 +86,141 @@ class GlibcWalk {
 
   uint64_t chunk_size(Address user) const {
     return image_.word(user - ByteCount(shape_.word)).value_or(0) & ~kSizeFlags;
+  }
+
+  // Links of singly linked lists: a chunk is put on those by one store, so they are never half
+  // updated.
+  void report_links(const std::vector<BadLink>& links) {
+    for (const BadLink& bad : links) {
+      if (bad.user.value() == 0) {
+        CorruptionRow row = diagnose_link(image_, shape_, bad.user, bad.place, bad.what, false);
+        row.kind = "unknown";
+        row.message = "the head of a free list leads nowhere";
+        report(std::move(row));
+      } else if (bad.cyclic) {
+        report(diagnose_double(image_, shape_, bad.user, bad.place));
+      } else {
+        report(diagnose_link(image_, shape_, bad.user, bad.place, bad.what, true));
+      }
+    }
+  }
+
+  // A chunk that two lists hold was freed twice.
+  void find_double_frees() {
+    std::vector<Address> all = parts_->cached;
+    append(&all, parts_->freed);
+    std::sort(all.begin(), all.end());
+    for (size_t i = 1; i < all.size(); ++i) {
+      if (all[i] != all[i - 1] || (i > 1 && all[i] == all[i - 2])) continue;
+      report(diagnose_double(image_, shape_, all[i], std::nullopt));
+      walked_problem(all[i], "a chunk is on two free lists");
+    }
+  }
+
+  // A law that is broken at `place`, for the heap that holds it.
+  void walked_problem(Address place, const std::string& problem) {
+    for (size_t i = 0; i < arenas_.size(); ++i) {
+      for (const Stretch& stretch : arenas_[i].stretches) {
+        if (!stretch.memory.contains(place)) continue;
+        std::string& text = parts_->heaps[first_heap_ + i].problem;
+        text += (text.empty() ? "" : "; ") + problem;
+        return;
+      }
+    }
+  }
+
+  // Chunks that a broken list of a thread cache has lost: they still hold the cache's key behind
+  // their link (2.29 on), which the next malloc() would have erased.
+  void recover_cached() {
+    if (missing_.empty()) return;
+    std::map<uint64_t, size_t> keys;
+    for (const Address user : parts_->cached) {
+      ++keys[image_.word(user + ByteCount(shape_.word)).value_or(0)];
+    }
+    keys.erase(0);
+    std::set<uint64_t> known;
+    for (const auto& [key, count] : keys) {
+      const bool is_cache = std::any_of(tcaches_.begin(), tcaches_.end(),
+                                        [k = key](const Tcache& t) { return t.user.value() == k; });
+      if (is_cache || count >= kKeyHolders) known.insert(key);
+    }
+    if (known.empty()) return;
+    std::map<uint64_t, std::vector<Address>> found;
+    std::vector<Address> listed = parts_->cached;
+    std::sort(listed.begin(), listed.end());
+    for (const ListResult::Missing& lost : missing_) found[lost.chunk_size];
+    for (const WalkedRun& walked : parts_->runs) {
+      for_each_start(walked, [&](Address user) {
+        const auto size = found.find(chunk_size(user));
+        if (size == found.end()) return;
+        const uint64_t key = image_.word(user + ByteCount(shape_.word)).value_or(0);
+        if (known.contains(key) && !std::binary_search(listed.begin(), listed.end(), user)) {
+          size->second.push_back(user);
+        }
+      });
+    }
+    for (auto& [size, users] : found) {
+      uint64_t expected = 0;
+      for (const ListResult::Missing& lost : missing_) {
+        if (lost.chunk_size == size) expected += lost.count;
+      }
+      // More than were lost: some of them are in use, and nothing says which.
+      if (users.size() <= expected) append(&parts_->cached, users);
+    }
+  }
+
+  template <typename F>
+  static void for_each_start(const WalkedRun& walked, F&& f) {
+    for (size_t word = 0; word < walked.starts.size(); ++word) {
+      for (uint64_t bits = walked.starts[word]; bits != 0; bits &= bits - 1) {
+        const uint64_t granule = word * 64 + static_cast<unsigned>(std::countr_zero(bits));
+        f(walked.run.begin + ByteCount(granule << walked.granule_shift));
+      }
+    }
+  }
+
+  // What libc said before it aborted the process. After such a message the mutex of the arena is
+  // still held, and nothing is in flux.
+  void read_abort_message() {
+    for (const Arena& arena : arenas_) {
+      if (arena.module == kNone<ModuleId>) continue;
+      const auto message = find_abort_message(image_, arena.module);
+      if (!message) continue;
+      diagnostics_.add(Severity::kNote, kStage, "abort message", 0, "libc said: " + *message);
+      if (auto row = diagnose_abort(*message)) {
+        aborted_ = true;
+        parts_->corruption.push_back(std::move(*row));
+      }
+    }
+  }
+
+  // Whether the arena was dumped in the middle of an update.
+  bool is_in_flux(const Arena& arena) const { return arena.busy && !aborted_; }
+
+  // A word of the arena's own that was wrong, whatever the walk could make of the rest.
+  void report_repairs(const Arena& arena, std::vector<std::string>* problems) {
+    for (const Repair& repair : arena.repairs) {
+      CorruptionRow row =
+          repair.is_top
+              ? diagnose_header(image_, arena.shape,
+                                {repair.place - ByteCount(arena.shape.word), repair.expected,
+                                 repair.before, true})
+              : diagnose_field(image_, arena.shape, repair.place, repair.what, repair.expected);
+      problems->push_back(repair.what + " is wrong; read as " + hex(repair.expected));
+      report(arena, std::move(row));
+    }
+  }
+
+  // In an arena whose mutex is held a word may be half of an update: that is no corruption.
+  void report(const Arena& arena, CorruptionRow row) {
+    if (!is_in_flux(arena)) report(std::move(row));
+  }
+
+  void report(CorruptionRow row) {
+    if (parts_->corruption.size() >= kMaxCorruption) return;
+    diagnostics_.add(Severity::kDamage, kStage, "address " + hex(row.address.value()), shape_.word,
+                     row.message);
+    parts_->corruption.push_back(std::move(row));
   }
 
   void walk_arena(const Arena& arena) {
@@ -87,12 +232,17 @@ class GlibcWalk {
     row.address = arena.address;
     Walked walked;
     walked.problems = arena.problems;
+    report_repairs(arena, &walked.problems);
     std::vector<AddressRange> claimed = arena.claimed;
     for (const Stretch& stretch : arena.stretches) {
       StretchWalk walk = walk_stretch(image_, arena, stretch, heap, diagnostics_);
       for (WalkedRun& run : walk.runs) parts_->runs.push_back(std::move(run));
       append(&tcache_sized_, walk.tcache_sized);
       append(&walked.problems, walk.problems);
+      append(&walked.doubtful, walk.doubtful);
+      for (const TrampledHeader& bad : walk.trampled) {
+        report(arena, diagnose_header(image_, shape_, bad));
+      }
       for (const AddressRange& gap : walk.skipped) subtract(&claimed, gap);
       walked.free_chunks += walk.free_chunks;
       walked.free_bytes += walk.free_bytes;
@@ -109,10 +259,11 @@ class GlibcWalk {
     const Arena& arena = arenas_[i];
     Walked& walked = walked_[i];
     HeapRow& row = parts_->heaps[first_heap_ + i];
-    check_bins(arena, walked.free_chunks, walked.free_bytes, &walked.problems);
+    check_bins(arena, &walked);
     const ListResult fast = read_fastbins(image_, arena, safe_linking_);
     append(&walked.problems, fast.problems);
     append(&parts_->freed, fast.users);
+    report_links(fast.bad_links);
     uint64_t free_bytes = walked.free_bytes + walked.top_bytes;
     for (const Address user : fast.users) {
       free_bytes += chunk_size(user);
@@ -127,15 +278,52 @@ class GlibcWalk {
   }
 
   // Every chunk that its neighbour's header calls free is in exactly one bin.
-  void check_bins(const Arena& arena, uint64_t chunks, uint64_t bytes,
-                  std::vector<std::string>* problems) const {
-    const BinTotals bins = read_bins(image_, arena);
-    problems->insert(problems->end(), bins.problems.begin(), bins.problems.end());
-    if (bins.chunks != chunks || bins.bytes != bytes) {
-      problems->push_back(std::to_string(chunks) + " free chunks of " + std::to_string(bytes) +
-                          " bytes walked, " + std::to_string(bins.chunks) + " of " +
-                          std::to_string(bins.bytes) + " in the bins");
+  void check_bins(const Arena& arena, Walked* walked) {
+    BinTotals bins = read_bins(image_, arena);
+    const bool balanced = bins.chunks == walked->free_chunks && bins.bytes == walked->free_bytes;
+    if (balanced && walked->doubtful.empty() && bins.problems.empty()) return;
+    // Where headers and bins differ, the bins are right: nothing gets on them but by free().
+    bins = read_bins(image_, arena, true);
+    std::sort(bins.users.begin(), bins.users.end());
+    append(&parts_->freed, bins.users);
+    for (const Address user : walked->doubtful) settle_doubt(arena, user, bins, walked);
+    append(&walked->problems, bins.problems);
+    for (const BadLink& bad : bins.bad_links) {
+      report(arena, diagnose_link(image_, shape_, bad.user, bad.place, bad.what, true));
     }
+    if (bins.chunks != walked->free_chunks || bins.bytes != walked->free_bytes) {
+      walked->problems.push_back(std::to_string(walked->free_chunks) + " free chunks of " +
+                                 std::to_string(walked->free_bytes) + " bytes walked, " +
+                                 std::to_string(bins.chunks) + " of " + std::to_string(bins.bytes) +
+                                 " in the bins");
+    }
+  }
+
+  // The header behind this chunk calls it free, but has not its size.
+  void settle_doubt(const Arena& arena, Address user, const BinTotals& bins, Walked* walked) {
+    const uint64_t size = chunk_size(user);
+    const Address behind = user - ByteCount(shape_.header()) + ByteCount(size);
+    if (std::binary_search(bins.users.begin(), bins.users.end(), user)) {
+      ++walked->free_chunks;
+      walked->free_bytes += size;
+      CorruptionRow row =
+          diagnose_field(image_, shape_, behind, "the copy of a free chunk's size", size);
+      row.kind = "use after free";
+      row.suspect = user;
+      row.message = "the last word of a free chunk, a copy of its size, was overwritten";
+      report(arena, std::move(row));
+      walked->problems.push_back("the size kept at " + hex(behind.value()) + " is wrong");
+      return;
+    }
+    const Address head = behind + ByteCount(shape_.word);
+    walked->problems.push_back("the header at " + hex(behind.value()) +
+                               " calls a chunk free that is on no list");
+    const bool known =
+        std::any_of(parts_->corruption.begin(), parts_->corruption.end(),
+                    [head](const CorruptionRow& row) { return row.address == head; });
+    if (known) return;
+    const uint64_t flags = image_.word(head).value_or(0) | kPrevInUse;
+    report(arena, diagnose_header(image_, shape_, {behind, flags, user, false}));
   }
 
   // Structs of caches whose thread is not in the dump's list of threads.
@@ -186,6 +374,8 @@ class GlibcWalk {
   void add_tcache(const Tcache& tcache) {
     const ListResult lists = read_tcache(image_, tcache, safe_linking_);
     append(&parts_->cached, lists.users);
+    append(&missing_, lists.missing);
+    report_links(lists.bad_links);
     parts_->system.push_back(tcache.user);
     for (size_t i = 0; i < arenas_.size(); ++i) {
       HeapRow& row = parts_->heaps[first_heap_ + i];
@@ -277,9 +467,11 @@ class GlibcWalk {
   std::vector<Tcache> tcaches_;
   std::vector<Walked> walked_;
   std::vector<Address> tcache_sized_;
+  std::vector<ListResult::Missing> missing_;
   size_t first_heap_ = 0;
   bool safe_linking_ = false;
-  Shape shape_;  // all copies of malloc in one process have the same
+  bool aborted_ = false;  // by libc, because of the heap
+  Shape shape_;           // all copies of malloc in one process have the same
 };
 
 void walk_glibc(const Image& image, HeapParts* parts, Diagnostics& diagnostics) {

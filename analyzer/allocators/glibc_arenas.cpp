@@ -29,7 +29,7 @@ constexpr unsigned kMaxOddBins = 2;     // bins that may be inconsistent: one li
 class ArenaFinder {
  public:
   ArenaFinder(const Image& image, Diagnostics& diagnostics)
-      : image_(image), diagnostics_(diagnostics) {
+      : image_(image), diagnostics_(diagnostics), words_(image) {
     machine_.word = image.pointer_width;
     machine_.order = image.order;
   }
@@ -38,13 +38,25 @@ class ArenaFinder {
     std::vector<Arena> found;
     scan_modules(&found);
     if (found.empty()) scan_unknown_memory(&found);
-    if (!found.empty()) return found;
+    if (!found.empty()) {
+      // A link that was overwritten may lead past some arenas.
+      const size_t on_rings = found.size();
+      find_orphans(&found);
+      for (size_t i = on_rings; i < found.size(); ++i) {
+        found[i].problems.push_back("no ring of arenas leads to it");
+      }
+      mend(&found);
+      return found;
+    }
     // A ring that does not close is believed only when there is no better one: with a wrong layout
     // rings break too.
     accept_broken_ = true;
     scan_modules(&found);
+    if (found.empty()) find_damaged_main(&found);
     const bool no_main = found.empty();
     find_orphans(&found);
+    find_damaged_orphans(&found);
+    mend(&found);
     if (no_main && !found.empty()) {
       diagnostics_.add(Severity::kDamage, kStage, "main_arena", 0,
                        "not in the dump: only thread arenas are walked");
@@ -53,7 +65,7 @@ class ArenaFinder {
   }
 
  private:
-  uint64_t word(Address a) const { return image_.word(a).value_or(0); }
+  uint64_t word(Address a) const { return words_.word(a); }
   uint64_t field(Address arena, uint32_t offset) const { return word(arena + ByteCount(offset)); }
   uint64_t heap_field(Address heap, uint32_t index) const {
     return word(heap + ByteCount(index * machine_.word));
@@ -164,7 +176,7 @@ class ArenaFinder {
     }
     const uint64_t top = field(a, layout.top);
     if (!shape(layout).is_chunk(top) || top < image_.page_size) return false;
-    const auto top_head = image_.word(Address(top + machine_.word));
+    const auto top_head = words_.read(Address(top + machine_.word));
     // A truncated core may lack the top chunk; the bins and the ring still tell.
     if (top_head) {
       const uint64_t top_size = *top_head & ~kSizeFlags;
@@ -374,8 +386,164 @@ class ArenaFinder {
     return std::nullopt;
   }
 
+  // ---- Arenas one word of which is wrong. ----
+
+  // Known by their bins alone, which nothing else looks like.
+  void find_damaged_main(std::vector<Arena>* found) {
+    for (const Region& region : image_.regions) {
+      if (region.kind != RegionKind::kModuleData) continue;
+      for (const ArenaLayout& layout : arena_layouts(machine_.word)) {
+        if (region.bytes.size() < layout.size) continue;
+        const auto bytes = region.bytes.first(region.bytes.size() - layout.size + machine_.word);
+        image_.holes.for_each_data(bytes, [&](uint64_t from, uint64_t until) {
+          for (uint64_t at = from; at + machine_.word <= until; at += machine_.word) {
+            if (!has_empty_bin(region, at, layout)) continue;
+            const Address address = region.range.base + ByteCount(at);
+            if (found->empty() && add_damaged_main(address, layout, region.module, found)) return;
+          }
+        });
+      }
+    }
+  }
+
+  // A quick look: one of four bins that are seldom used points to itself.
+  bool has_empty_bin(const Region& region, uint64_t at, const ArenaLayout& layout) const {
+    for (const unsigned bin : {126U, 100U, 80U, 125U}) {
+      const uint64_t links = at + layout.bins + uint64_t{bin} * 2 * machine_.word;
+      const uint64_t header = region.range.base.value() + links - 2 * machine_.word;
+      if (machine_.load_word(region.bytes.subspan(links)) == header) return true;
+    }
+    return false;
+  }
+
+  // Shifted by a bin, or read with another release's layout, the bins match as well: the words
+  // around them decide. All but one must be right.
+  bool add_damaged_main(Address a, const ArenaLayout& layout, ModuleId module,
+                        std::vector<Arena>* found) {
+    if (!bins_are_consistent(a, layout)) return false;
+    const uint64_t system_mem = field(a, layout.system_mem);
+    const uint64_t most = field(a, layout.system_mem + static_cast<uint32_t>(machine_.word));
+    const uint64_t next = field(a, layout.next);
+    const uint64_t low = next & 0xfffff;
+    const auto sizes = heap_info_sizes(shape(layout));
+    const auto is_size = [&](uint64_t n) {
+      return n != 0 && n % image_.page_size == 0 && n <= kMaxSystemMem;
+    };
+    const bool is_next = next == a.value() || low == sizes[0] || low == sizes[1];
+    const Region* top = image_.find_region(Address(field(a, layout.top)));
+    const bool is_top =
+        top != nullptr && top->permissions.write && shape(layout).is_chunk(field(a, layout.top));
+    if (is_size(system_mem) + is_size(most) + is_next + is_top < 3) return false;
+    const RepairedWords before = words_;
+    ArenaPlace place{a, &layout, shape(layout), Address(0), 0, module};
+    if (!repair_main_arena(image_, place, &words_)) {
+      words_ = before;
+      return false;
+    }
+    found->push_back(describe(a, layout, true));
+    found->back().module = module;
+    note_repairs(before, &found->back());
+    return true;
+  }
+
+  // All places where a heap of a thread arena may begin.
+  template <typename F>
+  void for_each_heap_base(F&& f) const {
+    const uint64_t step = machine_.heap_max();
+    for (const Region& region : image_.regions) {
+      if (region.kind != RegionKind::kAnonymous || !region.permissions.write) continue;
+      const uint64_t begin = region.range.base.value();
+      const uint64_t end = begin + region.bytes.size();
+      uint64_t at = (begin + step - 1) & ~(step - 1);
+      for (; at >= begin && at < end; at += step) f(Address(at));  // `at` wraps
+    }
+  }
+
+  void find_damaged_orphans(std::vector<Arena>* found) {
+    for_each_heap_base([&](Address heap) {
+      for (const ArenaLayout& layout : arena_layouts(machine_.word)) {
+        for (const uint64_t size : heap_info_sizes(shape(layout))) {
+          const Address arena = heap + ByteCount(size);
+          if (already(*found, arena.value()) || !bins_are_consistent(arena, layout)) continue;
+          Arena damaged;
+          damaged.address = arena;
+          damaged.layout = &layout;
+          damaged.shape = shape(layout);
+          damaged.problems.push_back("its bookkeeping is damaged");
+          if (mend_one(&damaged)) found->push_back(std::move(damaged));
+        }
+      }
+    });
+  }
+
+  void mend(std::vector<Arena>* found) {
+    for (Arena& arena : *found) {
+      if (is_suspicious(arena)) mend_one(&arena);
+    }
+  }
+
+  // What is known of the arena contradicts itself or the memory that there is.
+  bool is_suspicious(const Arena& arena) const {
+    if (!arena.repairs.empty() || (arena.is_main && !arena.contiguous)) return false;
+    if (!arena.problems.empty() || arena.stretches.empty()) return true;
+    if (arena.is_main) {
+      const Stretch& stretch = arena.stretches.front();
+      const uint64_t head = word(stretch.first_chunk + ByteCount(machine_.word)) & ~kSizeFlags;
+      return stretch.memory.base.value() % image_.page_size != 0 || head < arena.shape.min_size() ||
+             head > stretch.memory.size.value() ||
+             image_.find_region(stretch.memory.end() - ByteCount(1)) == nullptr;
+    }
+    const uint64_t top_end = arena.top.value() + arena.top_size;
+    for (const Stretch& stretch : arena.stretches) {
+      const Address heap = stretch.memory.base;
+      const uint64_t committed = heap_field(heap, kHeapMprotectSize);
+      if (stretch.ends_in_top && stretch.memory.end().value() != top_end) return true;
+      if (committed < stretch.memory.size.value() || committed % image_.page_size != 0 ||
+          committed > machine_.heap_max()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  // Reads the arena anew, with what can be put right. True if that left it better.
+  bool mend_one(Arena* arena) {
+    const RepairedWords before = words_;
+    ArenaPlace place{arena->address, arena->layout, arena->shape, Address(0), 0, arena->module};
+    bool good = false;
+    if (arena->is_main) {
+      good = repair_main_arena(image_, place, &words_);
+    } else {
+      place.heap = Address(arena->address.value() & ~(machine_.heap_max() - 1));
+      place.heap_info_size = (arena->address - place.heap).value();
+      std::vector<Address> heaps;
+      for_each_heap_base([&](Address heap) {
+        if (word(heap) == arena->address.value()) heaps.push_back(heap);
+      });
+      good = repair_thread_arena(image_, place, heaps, &words_);
+    }
+    if (good && words_.all().size() > before.all().size()) {
+      Arena mended = describe(arena->address, *arena->layout, arena->is_main);
+      if (mended.problems.size() < std::max<size_t>(arena->problems.size(), 1)) {
+        mended.module = arena->module;
+        note_repairs(before, &mended);
+        *arena = std::move(mended);
+        return true;
+      }
+    }
+    words_ = before;
+    return false;
+  }
+
+  void note_repairs(const RepairedWords& before, Arena* arena) const {
+    for (const auto& [place, repair] : words_.all()) {
+      if (!before.all().contains(place)) arena->repairs.push_back(repair);
+    }
+  }
+
   const Image& image_;
   Diagnostics& diagnostics_;
+  RepairedWords words_;
   Shape machine_;  // word and byte order; the alignment comes with the layout
   uint64_t heap_info_size_ = 0;
   bool accept_broken_ = false;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "analyzer/allocators/glibc_layout.h"
+#include "analyzer/allocators/glibc_repair.h"
 #include "formats/base/diagnostics.h"
 #include "formats/image.h"
 
@@ -31,6 +32,7 @@ struct Arena {
   std::vector<Stretch> stretches;
   std::vector<AddressRange> claimed;
   std::vector<std::string> problems;  // laws broken already while it was found
+  std::vector<Repair> repairs;        // words of it that were wrong, and are read as they must be
   ModuleId module = kNone<ModuleId>;  // main arena: the module whose data holds it
 };
 

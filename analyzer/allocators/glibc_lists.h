@@ -27,8 +27,23 @@ std::vector<Tcache> find_tcaches(const Image& image, const Shape& shape);
 bool is_filled_tcache(const Image& image, const Shape& shape, Address user,
                       const TcacheLayout& layout, bool safe_linking);
 
+// A list link that cannot be true.
+struct BadLink {
+  Address user;   // of the chunk that holds it; 0 if it is the head of a list
+  Address place;  // of the word
+  const char* what = "";
+  bool cyclic = false;  // it leads back into its own list
+};
+
 struct ListResult {
-  std::vector<Address> users;         // user addresses of the chunks on the lists
+  std::vector<Address> users;  // user addresses of the chunks on the lists
+  std::vector<BadLink> bad_links;
+  // Chunks that are counted but not on the list any more.
+  struct Missing {
+    uint64_t chunk_size = 0;
+    uint64_t count = 0;
+  };
+  std::vector<Missing> missing;
   std::vector<std::string> problems;  // broken laws
 };
 
@@ -43,10 +58,13 @@ bool uses_safe_linking(const Image& image, const std::vector<Tcache>& tcaches,
 
 struct BinTotals {
   uint64_t chunks = 0;
-  uint64_t bytes = 0;  // chunk sizes
+  uint64_t bytes = 0;          // chunk sizes
+  std::vector<Address> users;  // of the chunks, if asked for
+  std::vector<BadLink> bad_links;
   std::vector<std::string> problems;
 };
-// The unsorted, small and large bins of one arena.
-BinTotals read_bins(const Image& image, const Arena& arena);
+// The unsorted, small and large bins of one arena. A list that breaks off is read from its other
+// end as well.
+BinTotals read_bins(const Image& image, const Arena& arena, bool want_users = false);
 
 }  // namespace residue::glibc

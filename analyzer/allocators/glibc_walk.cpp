@@ -12,7 +12,7 @@
 
 #include <algorithm>
 
-#include "formats/base/mapped_file.h"
+#include "analyzer/allocators/glibc_chain.h"
 #include "formats/base/text.h"
 
 namespace residue::glibc {
@@ -21,38 +21,36 @@ namespace {
 constexpr const char* kStage = "glibc";
 constexpr uint64_t kPrefetchDistance = 1024;
 constexpr uint64_t kReleaseEvery = 16 << 20;
-// After this many believable headers in a row a chain counts as found again.
-constexpr unsigned kProvingHeaders = 64;
-// Fewer are enough where the bytes end: there is no more to see.
-constexpr unsigned kProvingBeforeGap = 4;
+// How many chunks before a header that cannot be true may be to blame for it, and how far back.
+constexpr size_t kSuspects = 32;
+constexpr uint64_t kLookBack = 8 << 20;
+// Steps that the search for culprits may cost, for each granule of the stretch.
+constexpr uint64_t kEffort = 4;
 
-// The word's width, the alignment and the byte order are constants here: the walk is the one loop
-// that touches every chunk.
 template <typename Word, uint64_t kAlignment, ByteOrder kOrder>
 class StretchWalker {
-  static constexpr Shape kShape = {sizeof(Word), kAlignment, kOrder};
-  static constexpr uint64_t kWord = kShape.word, kHeaderSize = kShape.header();
-  static constexpr uint64_t kMinSize = kShape.min_size(), kFencepostSize = kShape.fencepost();
+  using Chain = ChunkChain<Word, kAlignment, kOrder>;
+  static constexpr Shape kShape = Chain::kShape;
+  static constexpr uint64_t kWord = Chain::kWord, kHeaderSize = Chain::kHeaderSize;
+  static constexpr uint64_t kMinSize = Chain::kMinSize;
+  static constexpr uint64_t kFencepostSize = Chain::kFencepostSize;
 
  public:
   StretchWalker(const Image& image, const Arena& arena, const Stretch& stretch, HeapId heap,
                 Diagnostics& diagnostics)
-      : image_(image),
+      : chain_(image, arena, stretch),
         arena_(arena),
         heap_(heap),
         diagnostics_(diagnostics),
-        base_(stretch.first_chunk.value()),
-        length_(stretch.memory.end().value() - stretch.first_chunk.value()),
-        ends_in_top_(stretch.ends_in_top),
-        top_(ends_in_top_ ? arena.top.value() - base_ : ~uint64_t{0}) {}
+        effort_(kEffort * (chain_.length() / kAlignment) + 4096) {}
 
   StretchWalk walk() {
-    for (uint64_t at = 0; at < length_;) {
-      if (!load_piece(at)) {
-        const uint64_t next = next_piece(at);
+    for (uint64_t at = 0; at < chain_.length();) {
+      if (!chain_.load_piece(at)) {
+        const uint64_t next = chain_.next_piece(at);
         lose(at, next - at, "heap memory is not in the dump");
-        if (!load_piece(next)) break;
-        at = chain_starts(next) ? next : resynchronise(next);
+        if (!chain_.load_piece(next)) break;
+        at = chain_.starts(next) ? next : chain_.resynchronise(next);
         if (at > next) skip(next, at);
         continue;
       }
@@ -60,7 +58,7 @@ class StretchWalker {
       at = stop.at;
       if (stop.why == Stop::kEnd) break;
       if (stop.why == Stop::kNoBytes) continue;
-      const uint64_t next = resynchronise(at);
+      const uint64_t next = chain_.resynchronise(at);
       skip(at, next);
       at = next;
     }
@@ -74,116 +72,225 @@ class StretchWalker {
     uint64_t at;
   };
 
-  // Positions are relative to base_. The readable piece of the stretch is [piece_, piece_end()).
-  uint64_t piece_end() const { return piece_ + bytes_.size(); }
-  bool readable(uint64_t at) const { return at >= piece_ && at + kHeaderSize <= piece_end(); }
-  uint64_t word_at(uint64_t at) const { return load<Word>(bytes_.subspan(at - piece_), kOrder); }
-  uint64_t head(uint64_t at) const { return word_at(at + kWord); }
-
-  // Makes the bytes from `at` on readable; false if there are none, or too few for a header.
-  bool load_piece(uint64_t at) {
-    if (at >= length_) return false;
-    piece_ = at;
-    bytes_ = image_.view(Address(base_ + at), length_ - at);
-    return bytes_.size() >= kHeaderSize;
-  }
-
-  // The next position behind `at` with bytes, or the end of the stretch.
-  uint64_t next_piece(uint64_t at) const {
-    auto region =
-        std::upper_bound(image_.regions.begin(), image_.regions.end(), Address(base_ + at),
-                         [](Address a, const Region& r) { return a < r.range.base; });
-    for (; region != image_.regions.end(); ++region) {
-      const uint64_t begin =
-          (region->range.base.value() - base_ + kAlignment - 1) & ~(kAlignment - 1);
-      if (begin >= length_) break;
-      if (!region->bytes.empty()) return begin;
-    }
-    return length_;
-  }
-
   void lose(uint64_t at, uint64_t bytes, const char* why) {
-    result_.problems.push_back(std::to_string(bytes) + " bytes at " + hex(base_ + at) + ": " + why);
-    diagnostics_.add(Severity::kDamage, kStage, "address " + hex(base_ + at), bytes, why);
+    result_.problems.push_back(std::to_string(bytes) + " bytes at " + hex(chain_.base() + at) +
+                               ": " + why);
+    diagnostics_.add(Severity::kDamage, kStage, "address " + hex(chain_.base() + at), bytes, why);
   }
 
   // When brk moved under it, malloc closes the old run with fenceposts and counts the foreign bytes
   // in system_mem: no damage. Anything else that is no header is.
   void skip(uint64_t from, uint64_t to) {
-    if (!readable(from)) return;
-    const AddressRange gap{Address(base_ + from), ByteCount(to - from)};
+    if (!chain_.readable(from)) return;
+    const AddressRange gap{Address(chain_.base() + from), ByteCount(to - from)};
     result_.skipped.push_back(gap);
     // The first fencepost loses its PREV_INUSE when the old top before it is freed.
-    if ((head(from) | kPrevInUse) == (kFencepostSize | kPrevInUse) && to < piece_end()) {
+    if ((chain_.head(from) | kPrevInUse) == (kFencepostSize | kPrevInUse) &&
+        to < chain_.piece_end()) {
       diagnostics_.add(Severity::kNote, kStage, "address " + hex(gap.base.value()), to - from,
                        "memory in the middle of the heap was taken with sbrk by others");
       return;
     }
+    TrampledHeader bad;
+    bad.header = gap.base;
+    if (last_ != kNowhere) bad.before = user_of(last_);
+    if (to < chain_.piece_end()) {
+      bad.expected = (to - from) | kPrevInUse | (arena_.is_main ? 0 : kNonMainArena);
+    }
+    result_.trampled.push_back(bad);
     lose(from, to - from, "no chunk header here; skipped to the next provable one");
   }
 
-  // The chain ends here as it should: at top, or at what closes an older heap (sysmalloc): a header
-  // of size 0 at the very end, and before it a fencepost, which is a remnant of the old top where
-  // that was too small to be freed.
-  bool is_end(uint64_t at) const {
-    if (ends_in_top_) return at == top_;
-    const uint64_t size = head(at) & ~kSizeFlags;
-    if (size != kFencepostSize && size != kMinSize) return false;
-    const uint64_t last = at + size;
-    return last + kHeaderSize <= length_ && length_ - last - kHeaderSize < kAlignment &&
-           readable(last) && (head(last) & ~kSizeFlags) == 0;
-  }
+  Address user_of(uint64_t at) const { return Address(chain_.base() + at + kHeaderSize); }
 
-  // A header that can be true: aligned, big enough, inside the stretch and before top.
-  bool plausible(uint64_t at, uint64_t size_word) const {
-    const uint64_t size = size_word & ~kSizeFlags;
-    const uint64_t limit = ends_in_top_ ? top_ : length_;
-    return size >= kMinSize && size % kAlignment == 0 && (size_word & kIsMmapped) == 0 &&
-           at < limit && size <= limit - at;
-  }
+  // A run under construction.
+  struct Building {
+    WalkedRun walked;
+    uint64_t start = 0;
+    uint64_t at = 0;
+    uint64_t previous = kNowhere;  // header of the chunk before `at`
+    uint64_t previous_size = 0;
+    uint64_t odd = kNowhere;  // a header whose flags contradict what stands before it
+  };
 
   Stop walk_run(uint64_t start) {
-    WalkedRun walked;
-    walked.granule_shift = kShape.granule_shift();
-    walked.run.heap = heap_;
-    walked.run.gap = kWord;
-    walked.run.begin = Address(base_ + start + kHeaderSize);
-    uint64_t at = start;
+    Building run;
+    run.walked.granule_shift = kShape.granule_shift();
+    run.walked.run.heap = heap_;
+    run.walked.run.gap = kWord;
+    run.walked.run.begin = user_of(start);
+    run.start = run.at = start;
     uint64_t released = start;
     auto why = Stop::kNoBytes;
-    uint64_t previous_size = 0;
-    while (readable(at)) {
-      const uint64_t size_word = head(at);
-      const bool end = is_end(at);
-      const bool good = end || plausible(at, size_word);
-      // A header that is not to be believed says nothing of the chunk before it, unless the size it
-      // keeps of that chunk is right.
-      if ((size_word & kPrevInUse) == 0 && !walked.states.empty() &&
-          (good || word_at(at) == previous_size)) {
-        walked.states.back() = ChunkState::kFree;
-        ++result_.free_chunks;
-        result_.free_bytes += previous_size;
+    while (chain_.readable(run.at)) {
+      const uint64_t size_word = chain_.head(run.at);
+      const bool end = chain_.is_end(run.at);
+      const bool good = end || chain_.plausible(run.at, size_word);
+      if ((size_word & kPrevInUse) == 0 && run.previous != kNowhere && !judge_free(&run, good)) {
+        continue;  // the chunk before was too long: on from where it really ends
       }
+      if (!good && (shorten(&run) || lengthen(&run))) continue;
       if (!good || end) {
         why = end ? Stop::kEnd : Stop::kBadHeader;
-        if (end && ends_in_top_) add_top(&walked, &at);
+        if (end && chain_.ends_in_top()) add_top(&run.walked, &run.at);
         break;
       }
-      add_chunk(&walked, (at - start) / kAlignment, ChunkState::kUsed);
+      add_chunk(&run.walked, (run.at - start) / kAlignment, ChunkState::kUsed);
       const uint64_t size = size_word & ~kSizeFlags;
-      note_tcache_size(at, size);
-      previous_size = size;
-      at += size;
-      __builtin_prefetch(bytes_.data() +
-                         std::min<uint64_t>(at - piece_ + kPrefetchDistance, bytes_.size()));
-      if (at - released >= kReleaseEvery) {
-        const uint64_t until = std::min(at, piece_end());
-        release_pages(bytes_.subspan(released - piece_, until - released));
-        released = at;
+      note_tcache_size(run.at, size);
+      run.previous = run.at;
+      run.previous_size = size;
+      run.at += size;
+      const auto bytes = chain_.bytes();
+      __builtin_prefetch(
+          bytes.data() +
+          std::min<uint64_t>(run.at - chain_.piece() + kPrefetchDistance, bytes.size()));
+      if (run.at - released >= kReleaseEvery) {
+        const uint64_t until = std::min(run.at, chain_.piece_end());
+        release_pages(bytes.subspan(released - chain_.piece(), until - released));
+        released = run.at;
       }
     }
-    keep(std::move(walked), start, std::min(at, length_));
+    last_ = run.previous;
+    const uint64_t at = run.at;
+    keep(std::move(run.walked), start, std::min(at, chain_.length()));
     return {why, at};
+  }
+
+  // The header at run->at calls the chunk before it free. Then that chunk's size stands before the
+  // header; if something else does, either was written over, or the chunk is in use and only the
+  // bit was. Which of them the bins must tell; a header that cannot be true says nothing.
+  // False if the chunk before was found to be shorter than it says.
+  bool judge_free(Building* run, bool good) {
+    const uint64_t before = chain_.word_at(run->at);
+    if (before == run->previous_size) {
+      run->walked.states.back() = ChunkState::kFree;
+      ++result_.free_chunks;
+      result_.free_bytes += run->previous_size;
+      return true;
+    }
+    if (!good) return true;
+    // A free chunk that ends here, inside of what the one before claims.
+    if (before >= kMinSize && before % kAlignment == 0 && before < run->previous_size &&
+        chain_.size(run->at - before) == before) {
+      const uint64_t target = run->at;
+      const auto leads = [&](uint64_t from) { return chain_.leads_to(from, target, &effort_); };
+      if (shorten_chunk(run, run->previous, leads)) return false;
+    }
+    result_.doubtful.push_back(user_of(run->previous));
+    run->odd = run->at;
+    return true;
+  }
+
+  // The header at run->at cannot be true. If a chunk before it claims too much, the true chain runs
+  // through what it claims and steps over this place: then the run goes on there, and true is
+  // returned. Stale headers inside a chunk lead to where it ends, which is here, and do not count.
+  bool shorten(Building* run) {
+    const uint64_t bad = run->at;
+    std::vector<uint64_t> suspects = last_chunks(*run);
+    const auto steps_over = [&](uint64_t from) { return chain_.steps_over(from, bad, &effort_); };
+    // Behind the one to blame follow accidental headers: so the oldest first.
+    for (auto suspect = suspects.rbegin(); suspect != suspects.rend(); ++suspect) {
+      if (*suspect != suspects.front() && bad - *suspect > kLookBack) continue;
+      if (shorten_chunk(run, *suspect, steps_over)) return true;
+    }
+    return false;
+  }
+
+  // The header at run->at cannot be true, and the one before it is odd: then that is the one which
+  // was overwritten, and its chunk goes on to the next provable header.
+  bool lengthen(Building* run) {
+    const uint64_t odd = run->previous;
+    if (odd == kNowhere || (run->odd != odd && !chain_.is_odd(odd))) return false;
+    const uint64_t end = chain_.resynchronise(run->at);
+    if (end >= chain_.piece_end()) return false;
+    set_end(run, odd, end);
+    run->odd = kNowhere;
+    return true;
+  }
+
+  // The headers of the run's last chunks, the last first.
+  std::vector<uint64_t> last_chunks(const Building& run) const {
+    std::vector<uint64_t> found;
+    const std::vector<uint64_t>& starts = run.walked.starts;
+    if (run.previous == kNowhere) return found;
+    uint64_t word = (run.previous - run.start) / kAlignment / 64;
+    for (;; --word) {
+      for (unsigned bit = 64; bit-- > 0;) {
+        if ((starts[word] >> bit & 1) == 0) continue;
+        found.push_back(run.start + (word * 64 + bit) * kAlignment);
+        if (found.size() == kSuspects) return found;
+      }
+      if (word == 0) return found;
+    }
+  }
+
+  // Looks in the chunk at `suspect` for the place where it really ends: the first from which a
+  // chain is `good`. If there is one, the run is cut back to go on from there.
+  template <typename Good>
+  bool shorten_chunk(Building* run, uint64_t suspect, Good&& good) {
+    const uint64_t claimed = std::min(suspect + chain_.size(suspect), run->at);
+    for (uint64_t from = suspect + kMinSize; from < claimed; from += kAlignment) {
+      if (effort_ == 0) return false;
+      --effort_;
+      if (!good(from)) continue;
+      cut_back(run, suspect, from);
+      return true;
+    }
+    return false;
+  }
+
+  // Makes the chunk at `suspect` the run's last, ending at `end`.
+  void cut_back(Building* run, uint64_t suspect, uint64_t end) {
+    std::vector<uint64_t>& starts = run->walked.starts;
+    for (uint64_t at = run->previous; at != suspect;) {
+      forget_chunk(run, at);
+      const uint64_t granule = (at - run->start) / kAlignment;
+      starts[granule / 64] &= ~(uint64_t{1} << (granule % 64));
+      at = start_before(*run, granule);
+    }
+    std::erase(result_.doubtful, user_of(suspect));
+    if (run->walked.states.back() == ChunkState::kFree) {
+      run->walked.states.back() = ChunkState::kUsed;
+      uncount_free(chain_.size(suspect));
+    }
+    set_end(run, suspect, end);
+  }
+
+  // The run's last chunk, with its header at `last`, ends at `end`, whatever it says.
+  void set_end(Building* run, uint64_t last, uint64_t end) {
+    TrampledHeader bad;
+    bad.header = Address(chain_.base() + last);
+    if (last != run->start) {
+      bad.before = user_of(start_before(*run, (last - run->start) / kAlignment));
+    }
+    bad.expected = (end - last) | kPrevInUse | (arena_.is_main ? 0 : kNonMainArena);
+    result_.trampled.push_back(bad);
+    result_.problems.push_back("the size of the chunk at " + hex(bad.header.value()) +
+                               " is wrong; it ends at " + hex(chain_.base() + end));
+    run->previous = last;
+    run->previous_size = end - last;
+    run->at = end;
+  }
+
+  void forget_chunk(Building* run, uint64_t at) {
+    if (run->walked.states.back() == ChunkState::kFree) uncount_free(chain_.size(at));
+    run->walked.states.pop_back();
+    std::erase(result_.doubtful, user_of(at));
+    std::erase(result_.tcache_sized, user_of(at));
+  }
+
+  void uncount_free(uint64_t size) {
+    --result_.free_chunks;
+    result_.free_bytes -= size;
+  }
+
+  // The header of the chunk before the one at `granule`, which is not the first.
+  uint64_t start_before(const Building& run, uint64_t granule) const {
+    while (granule-- > 0) {
+      if ((run.walked.starts[granule / 64] >> (granule % 64) & 1) != 0) break;
+    }
+    return run.start + granule * kAlignment;
   }
 
   static void add_chunk(WalkedRun* walked, uint64_t granule, ChunkState state) {
@@ -194,75 +301,39 @@ class StretchWalker {
   }
 
   void add_top(WalkedRun* walked, uint64_t* at) const {
-    const uint64_t size = std::min(arena_.top_size, length_ - *at);
+    const uint64_t size = std::min(arena_.top_size, chain_.length() - *at);
     if (size < kMinSize) return;  // a heap that is used up: top is only a header
-    const uint64_t start = walked->run.begin.value() - kHeaderSize - base_;
+    const uint64_t start = walked->run.begin.value() - kHeaderSize - chain_.base();
     add_chunk(walked, (*at - start) / kAlignment, ChunkState::kFree);
     *at += size;
   }
 
   void note_tcache_size(uint64_t at, uint64_t size) {
     for (const TcacheLayout& layout : kTcacheLayouts) {
-      if (size == layout.chunk_size(kShape)) {
-        result_.tcache_sized.push_back(Address(base_ + at + kHeaderSize));
-      }
+      if (size == layout.chunk_size(kShape)) result_.tcache_sized.push_back(user_of(at));
     }
   }
 
   void keep(WalkedRun walked, uint64_t start, uint64_t end) {
     if (walked.states.empty()) return;
-    end = std::min(end, piece_end() + kMaxUnseen);
-    walked.run.end = Address(base_ + end + kHeaderSize);
+    end = std::min(end, chain_.piece_end() + kMaxUnseen);
+    walked.run.end = user_of(end);
     walked.starts.resize(((end - start) / kAlignment + 63) / 64);
     const uint64_t user = start + kHeaderSize;
-    const uint64_t until = std::min<uint64_t>(end + kHeaderSize, piece_end());
-    walked.run.bytes =
-        user < until ? bytes_.subspan(user - piece_, until - user) : std::span<const std::byte>();
+    const uint64_t until = std::min<uint64_t>(end + kHeaderSize, chain_.piece_end());
+    walked.run.bytes = user < until ? chain_.bytes().subspan(user - chain_.piece(), until - user)
+                                    : std::span<const std::byte>();
     result_.runs.push_back(std::move(walked));
   }
 
-  // Whether a believable chain starts at `from`: it reaches the end, or goes on long enough, or to
-  // where the readable bytes end.
-  bool chain_starts(uint64_t from) const {
-    uint64_t at = from;
-    for (unsigned n = 0; n < kProvingHeaders; ++n) {
-      if (!readable(at)) return n >= kProvingBeforeGap;
-      if (is_end(at)) return n > 0 || at == top_;
-      if (!plausible(at, head(at))) return false;
-      at += head(at) & ~kSizeFlags;
-    }
-    return true;
-  }
+  static constexpr uint64_t kNowhere = ~uint64_t{0};
 
-  // The nearest place after `bad` from which the chain can be believed, or the end of the readable
-  // bytes. Chains from wrong places die within a few steps.
-  uint64_t resynchronise(uint64_t bad) const {
-    for (uint64_t from = bad + kAlignment; readable(from); from = next_place(from)) {
-      if (chain_starts(from)) return from;
-    }
-    return piece_end();
-  }
-
-  // The next place for a header. A header that is all zeros, in a hole of the file, is none.
-  uint64_t next_place(uint64_t from) const {
-    const uint64_t next = from + kAlignment;
-    if ((next - piece_) % MappedFile::kMinHole >= kAlignment) return next;
-    const uint64_t at = (next - piece_) / Holes::kGrain * Holes::kGrain;
-    const uint64_t data = piece_ + image_.holes.skip(bytes_, at) / kAlignment * kAlignment;
-    // Top is known by its place alone.
-    return std::max(next, next <= top_ ? std::min(data, top_) : data);
-  }
-
-  const Image& image_;
+  Chain chain_;
   const Arena& arena_;
   HeapId heap_;
   Diagnostics& diagnostics_;
-  uint64_t base_;
-  uint64_t length_;
-  bool ends_in_top_;
-  uint64_t top_;
-  uint64_t piece_ = 0;
-  std::span<const std::byte> bytes_;
+  uint64_t effort_;
+  uint64_t last_ = kNowhere;  // header of the last chunk of the last run
   StretchWalk result_;
 };
 

@@ -3,6 +3,7 @@
 
 #include "analyzer/allocators/allocator.h"
 #include "analyzer/allocators/glibc_arenas.h"
+#include "analyzer/allocators/glibc_damage.h"
 
 namespace residue::glibc {
 
@@ -20,6 +21,10 @@ struct StretchWalk {
   // Memory inside the stretch that could not be read as chunks: damaged, or taken with sbrk by
   // somebody other than malloc. It may hold pointers like any other memory.
   std::vector<AddressRange> skipped;
+  // User addresses of chunks that the next header calls free, while the copy of their size behind
+  // them is wrong: one of both was overwritten. In `runs` they are used; on a bin they are free.
+  std::vector<Address> doubtful;
+  std::vector<TrampledHeader> trampled;
   std::vector<std::string> problems;
 };
 

@@ -33,14 +33,18 @@ class CoreMemory:
     def close(self):
         self._data.close()
 
-    def read(self, address, count):
+    def place(self, address, count):
+        """Where `count` bytes of memory lie in the file."""
         i = bisect.bisect_right(self._starts, address) - 1
         if i >= 0:
             start, in_file, place = self._segments[i]
             if address + count <= start + in_file:
-                at = place + address - start
-                return self._data[at:at + count]
+                return place + address - start
         raise KeyError(f"{address:#x} is not in the core")
+
+    def read(self, address, count):
+        at = self.place(address, count)
+        return self._data[at:at + count]
 
     def word(self, address):
         return WORD.unpack(self.read(address, 8))[0]
@@ -49,3 +53,20 @@ class CoreMemory:
         """(address, value) of the words in `count` bytes."""
         for i, (value,) in enumerate(WORD.iter_unpack(self.read(address, count & ~7))):
             yield address + 8 * i, value
+
+    def words_around(self, address, reach):
+        """The words of the segment of `address`, at most `reach` bytes away."""
+        i = bisect.bisect_right(self._starts, address) - 1
+        start, in_file, _ = self._segments[i]
+        begin, end = max(start, address - reach), min(start + in_file, address + reach)
+        return self.words(begin, end - begin)
+
+    def notes(self):
+        """(type, description) of each note."""
+        for kind, place, _, in_file in program_headers(self._data):
+            end = place + in_file
+            while kind == PT_NOTE and place + 12 <= end:
+                name_size, size, note = struct.unpack_from("<III", self._data, place)
+                place += 12 + (name_size + 3 & ~3)
+                yield note, self._data[place:place + size]
+                place += size + 3 & ~3
