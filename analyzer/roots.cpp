@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "analyzer/thread_layout.h"
+#include "analyzer/thread_stacks.h"
 #include "analyzer/words.h"
 #include "formats/base/claims.h"
 #include "formats/base/text.h"
@@ -23,7 +24,11 @@ class RootFinder {
  public:
   RootFinder(const Image& image, const std::vector<AddressRange>& claimed,
              const std::vector<Address>& ended)
-      : image_(image), claimed_(claimed), ended_(ended), layout_(thread_layout(image)) {
+      : image_(image),
+        claimed_(claimed),
+        ended_(ended),
+        layout_(thread_layout(image)),
+        stacks_(find_thread_stacks(image, ended)) {
     for (const Module& module : image.modules) {
       if (module.tls_image) tls_size_ += module.tls_image->size.value() + kTlsAlignment;
     }
@@ -49,13 +54,13 @@ class RootFinder {
         add_live(RootKind::kGlobal, region, begin, end, 0);
         break;
       case RegionKind::kStack:
-        add_stack(region);
+        if (!add_known_stacks(region, begin, end)) add_stack(region);
         break;
       case RegionKind::kHeap:
       case RegionKind::kAnonymous:
       case RegionKind::kUnknown:
         if (region.permissions.write) {
-          add_anonymous(region, begin, end);
+          if (!add_known_stacks(region, begin, end)) add_anonymous(region, begin, end);
         } else if (!region.permissions.execute) {
           // What relocation wrote of a library that is not known as one; or what the program
           // closed.
@@ -107,6 +112,42 @@ class RootFinder {
     *from = std::max(begin, block.begin);
     *until = std::min(end, block.end);
     return true;
+  }
+
+  // A region with stacks whose extent is known; what lies between them is memory like any other.
+  // False if there is none.
+  bool add_known_stacks(const Region& region, uint64_t begin, uint64_t end) {
+    bool any = false;
+    auto stack = std::partition_point(
+        stacks_.begin(), stacks_.end(),
+        [begin](const ThreadStack& s) { return s.range.end().value() <= begin; });
+    for (; stack != stacks_.end() && stack->range.base.value() < end; ++stack) {
+      any = true;
+      const uint64_t from = std::max(begin, stack->range.base.value());
+      const uint64_t until = std::min(end, stack->range.end().value());
+      add_anonymous(region, begin, from);
+      add_known_stack(region, from, until, stack->thread);
+      begin = until;
+    }
+    if (any) add_anonymous(region, begin, end);
+    return any;
+  }
+
+  void add_known_stack(const Region& region, uint64_t begin, uint64_t end, uint32_t thread) {
+    if (thread == ThreadStack::kEnded) {
+      add(&roots_.dead, RootKind::kStack, region, begin, end, 0);
+      return;
+    }
+    // A thread that runs on another stack (of a signal handler, of a coroutine) has left this one
+    // at a place that is not known.
+    const uint64_t sp = image_.threads[thread].sp;
+    const bool here = sp >= begin && sp < end;
+    uint64_t live = here ? sp - std::min(sp - begin, layout_.red_zone) : begin;
+    live &= ~(layout_.word - 1);
+    add(&roots_.dead, RootKind::kStack, region, begin, live, thread);
+    split_at_tls(region, live, end, [&](uint64_t from, uint64_t until) {
+      add_live(RootKind::kStack, region, from, until, thread);
+    });
   }
 
   void add_stack(const Region& region) {
@@ -180,6 +221,7 @@ class RootFinder {
   const std::vector<AddressRange>& claimed_;
   const std::vector<Address>& ended_;  // sorted
   const ThreadLayout& layout_;
+  const std::vector<ThreadStack> stacks_;
   uint64_t tls_size_ = 0;
   Roots roots_;
 };
@@ -210,7 +252,10 @@ std::vector<Address> find_ended_threads(const Image& image,
     if (!lives && (tid == 0 || tid == ~uint32_t{0})) ended.push_back(Address(address));
   };
   for (const Region& region : image.regions) {
-    if (region.kind != RegionKind::kAnonymous || !region.permissions.write) continue;
+    // Without guard pages between them stacks of ended threads lie in one region with others.
+    const bool may_hold =
+        region.kind == RegionKind::kAnonymous || region.kind == RegionKind::kStack;
+    if (!may_hold || !region.permissions.write) continue;
     const uint64_t base = region.range.base.value();
     // Heaps hold no stacks of glibc's, and are too large to be read for nothing.
     for_each_unclaimed(claimed, base, base + region.bytes.size(),

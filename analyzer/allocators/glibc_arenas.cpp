@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "analyzer/allocators/glibc_pieces.h"
 #include "formats/base/text.h"
 
 namespace residue::glibc {
@@ -287,8 +288,10 @@ class ArenaFinder {
     arena.top_size = word(arena.top + ByteCount(machine_.word)) & ~kSizeFlags;
     arena.system_mem = field(a, layout.system_mem);
     arena.claimed.push_back({a, ByteCount(layout.size)});
-    if (is_main) {
+    if (is_main && arena.contiguous) {
       add_main_stretch(&arena);
+    } else if (is_main) {
+      add_pieces(image_, &arena);
     } else {
       add_heaps(&arena);
     }
@@ -317,10 +320,6 @@ class ArenaFinder {
     const uint64_t first = arena->shape.next_chunk(start);
     arena->stretches.push_back({{Address(start), ByteCount(end - start)}, Address(first), true});
     arena->claimed.push_back({Address(start), ByteCount(end - start)});
-    if (!arena->contiguous) {
-      arena->problems.push_back(
-          "the main arena has grown by mmap: pieces outside the brk heap are not walked");
-    }
   }
 
   // Heaps of a thread arena, newest first, along heap_info.prev. The arena itself lies in the
