@@ -265,7 +265,11 @@ class Explainer {
       }
       if ((up & ReachTrace::kRootFlag) != 0) {
         const auto& hit = evidence_.trace.hits[up & ~ReachTrace::kRootFlag];
-        std::string root = hit.dead ? "dead memory" : "";
+        if (hit.stale < evidence_.stale.size()) {
+          steps.push_back(describe_stale(image_, evidence_.spare, evidence_.stale[hit.stale]));
+          break;
+        }
+        std::string root;
         if (hit.owner.value() < s_.owners.size()) root += s_.owners[hit.owner.value()].name;
         if (hit.location.value() != 0) root += " (" + place(hit.location) + ")";
         steps.push_back(root);

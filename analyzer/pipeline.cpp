@@ -139,28 +139,37 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   Heaps heaps = walk_heaps(image, diagnostics);
   s.heaps = heaps.rows;
 
+  // Where references may come from; which parts of chunks their containers do not use.
+  stage("finding roots");
+  const std::vector<Address> ended = find_ended_threads(image, heaps.claimed);
+  Roots roots = find_roots(image, heaps.claimed, ended);
+  std::vector<SparePart> spare = find_spare_parts(image, heaps.chunks, roots, stacks, &symbolizer);
+
   // Who points to whom; types on the way, because the chunk's first bytes are in the cache then.
   stage("reading references");
   TypeFinder types(image, &symbols);
-  ReferenceGraph graph = build_references(image, heaps, &types, &heaps.chunks.type);
+  ReferenceGraph graph = build_references(image, heaps, spare, &types, &heaps.chunks.type);
+  if (drop_shared_locals(image, heaps.chunks.map, graph, roots, &types, &spare)) {
+    graph = build_references(image, heaps, spare, &types, &heaps.chunks.type);
+  }
 
   // What is alive, and through whom.
   stage("marking what is reachable");
-  const std::vector<Address> ended = find_ended_threads(image, heaps.claimed);
-  Roots roots = find_roots(image, heaps.claimed, ended);
   ChunkTable chunks = std::move(heaps.chunks);
   EdgeFinder finder(image, chunks.map, &types);
   OwnerTable owners(image, stacks, &symbolizer);
-  const std::vector<ChunkId> loader = find_loader_chunks(image, chunks.map, ended);
+  const LoaderChunks loader = find_loader_chunks(image, chunks.map, roots, ended);
   ReachTrace trace;
-  mark_reach({image, heaps, graph, roots, &finder, &owners, loader}, &chunks,
-             options.evidence != nullptr ? &trace : nullptr);
+  std::vector<StaleSource> stale =
+      mark_reach({image, heaps, graph, roots, spare, &finder, &owners, loader}, &chunks,
+                 options.evidence != nullptr ? &trace : nullptr);
   s.types = types.take_rows();
   s.owners = owners.take_rows();
 
   // What leaked, in groups.
   stage("grouping leaks");
   s.clusters = find_clusters(graph, s.types, find_caveat(image, diagnostics), &chunks);
+  explain_stale_clusters(image, chunks, spare, stale, &s.clusters);
   s.chunks = std::move(chunks);
   s.corruption = name_suspects(std::move(heaps.corruption), s.chunks, s.types);
 
@@ -170,8 +179,8 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   s.usage = count_usage(s);
   s.account = account_bytes(image, s, heaps.claimed);
   if (options.evidence != nullptr) {
-    *options.evidence = {std::move(heaps), std::move(graph), std::move(roots), std::move(trace),
-                         std::move(stacks)};
+    *options.evidence = {std::move(heaps),  std::move(graph), std::move(roots), std::move(trace),
+                         std::move(stacks), std::move(spare), std::move(stale)};
   }
   diagnostics.append(symbolizer.diagnostics());
   s.diagnostics = std::move(diagnostics);

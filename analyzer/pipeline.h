@@ -20,6 +20,8 @@ struct Evidence {
   Roots roots;
   ReachTrace trace;
   std::vector<UnwoundStack> stacks;  // one for each thread, with registers
+  std::vector<SparePart> spare;
+  std::vector<StaleSource> stale;
 };
 
 struct PipelineOptions {

@@ -27,7 +27,7 @@ class Marker {
     if (trace_ != nullptr) trace_->parent.assign(n, ReachTrace::kNoParent);
   }
 
-  void run() {
+  std::vector<StaleSource> run() {
     mark_system();
     mark_live(/*interior=*/false);
     mark_live(/*interior=*/true);
@@ -37,6 +37,7 @@ class Marker {
         chunks_.reach[i] = Reach::kLeaked;
       }
     }
+    return std::move(stale_);
   }
 
  private:
@@ -46,17 +47,26 @@ class Marker {
   }
 
   // The allocator's own chunks are never sources: a thread cache points to dead chunks. ld.so's
-  // are, because dynamic TLS hangs on them.
+  // are: what its records name is its own too, and on the vectors of dynamic TLS hangs the
+  // program's memory.
   void mark_system() {
     for (const ChunkId id : in_.heaps.system) {
       if (unmarked(id)) chunks_.reach[id.value()] = Reach::kSystem;
     }
-    for (const ChunkId id : in_.loader) {
-      if (!unmarked(id)) continue;
-      chunks_.reach[id.value()] = Reach::kSystem;
-      chunks_.owner[id.value()] = in_.owners->of_loader().value();
-      queue_.push_back(id.value());
-    }
+    current_ = Reach::kSystem;
+    for (const ChunkId id : in_.loader.vectors) add_loader_chunk(id);
+    std::vector<uint32_t> vectors = std::move(queue_);
+    queue_.clear();
+    for (const ChunkId id : in_.loader.own) add_loader_chunk(id);
+    drain();
+    queue_ = std::move(vectors);
+  }
+
+  void add_loader_chunk(ChunkId id) {
+    if (!unmarked(id)) return;
+    chunks_.reach[id.value()] = Reach::kSystem;
+    chunks_.owner[id.value()] = in_.owners->of_loader().value();
+    queue_.push_back(id.value());
   }
 
   void mark_live(bool interior) {
@@ -66,7 +76,7 @@ class Marker {
     drain();
     const auto& live = in_.roots.live;
     for (size_t i = 0; i < live.size(); ++i) {
-      scan(live[i], interior, false);
+      scan(live[i], interior);
       const bool last_of_kind = i + 1 == live.size() || live[i + 1].kind != live[i].kind;
       if (last_of_kind) drain();
     }
@@ -74,7 +84,7 @@ class Marker {
       Edge edge;
       if (!in_.finder->find(word.value, &edge) || edge.interior() != interior) continue;
       if (!unmarked(edge.target())) continue;
-      hit(edge.target(), Address(0), in_.owners->of_register(word.thread), false);
+      hit(edge.target(), Address(0), in_.owners->of_register(word.thread));
     }
     if (!interior) mark_stacks_in_chunks();
     drain();
@@ -85,59 +95,83 @@ class Marker {
     for (uint32_t t = 0; t < in_.image.threads.size(); ++t) {
       Edge edge;
       if (!in_.finder->find(in_.image.threads[t].sp, &edge) || !unmarked(edge.target())) continue;
-      hit(edge.target(), Address(0), in_.owners->of_stack(t), false);
+      hit(edge.target(), Address(0), in_.owners->of_stack(t));
     }
   }
 
   // Second mark: interior references of everything the first one reached.
   void continue_from_marked() {
+    const uint32_t nobody = kNone<OwnerId>.value();
     for (uint32_t i = 0; i < chunks_.reach.size(); ++i) {
-      if (chunks_.reach[i] == Reach::kReachable) follow(i);
+      const bool of_loader = chunks_.reach[i] == Reach::kSystem && chunks_.owner[i] != nobody;
+      if (chunks_.reach[i] == Reach::kReachable || of_loader) follow(i);
     }
-    for (const ChunkId id : in_.loader) follow(id.value());
   }
 
   void mark_stale() {
     current_ = Reach::kStale;
     with_interior_ = true;
     for (const RootRange& range : in_.roots.dead) {
-      scan(range, false, true);
-      scan(range, true, true);
+      scan(range, false);
+      scan(range, true);
     }
-    for (const Edge edge : in_.graph.from_free) {
-      if (unmarked(edge.target())) hit(edge.target(), Address(0), kNone<OwnerId>, true);
+    for (const DeadReference& reference : in_.graph.from_spare) {
+      hit_from_chunk(reference, DeadKind::kSpareCapacity);
+    }
+    for (const DeadReference& reference : in_.graph.from_free) {
+      const bool cached = chunks_.state[reference.source] == ChunkState::kCached;
+      hit_from_chunk(reference, cached ? DeadKind::kCached : DeadKind::kFreed);
     }
     drain();
   }
 
-  void scan(const RootRange& range, bool interior, bool dead) {
+  void hit_from_chunk(const DeadReference& reference, DeadKind kind) {
+    const ChunkId target = reference.edge.target();
+    if (!unmarked(target)) return;
+    const bool spare = kind == DeadKind::kSpareCapacity;
+    const Address at =
+        spare ? in_.spare[reference.source].begin : chunks_.map.address(ChunkId(reference.source));
+    hit_dead({at, target.value(), kind, spare ? reference.source : 0});
+  }
+
+  void scan(const RootRange& range, bool interior) {
     with_words(in_.image, [&]<typename W>(W) {
       in_.image.holes.for_each_data(range.bytes, [&](uint64_t from, uint64_t until) {
-        scan_part<W>(range, from, until, interior, dead);
+        scan_part<W>(range, from, until, interior);
       });
     });
   }
 
   template <typename W>
-  void scan_part(const RootRange& range, uint64_t from, uint64_t until, bool interior, bool dead) {
+  void scan_part(const RootRange& range, uint64_t from, uint64_t until, bool interior) {
     Edge edge;
     for (uint64_t at = from; at + W::kSize <= until; at += W::kSize) {
       if (!in_.finder->find(W::at(range.bytes, at), &edge)) continue;
       if (edge.interior() != interior || !unmarked(edge.target())) continue;
       const Address location = range.base + ByteCount(at);
-      hit(edge.target(), location, dead ? kNone<OwnerId> : in_.owners->of_range(range, location),
-          dead);
+      if (range.dead == DeadKind::kNone) {
+        hit(edge.target(), location, in_.owners->of_range(range, location));
+      } else {
+        hit_dead({location, edge.target().value(), range.dead, range.thread});
+      }
     }
   }
 
+  void hit_dead(const StaleSource& source) {
+    hit(ChunkId(source.target), source.location, kNone<OwnerId>);
+    if (stale_.size() >= kMaxStaleSources) return;
+    if (trace_ != nullptr) trace_->hits.back().stale = static_cast<uint32_t>(stale_.size());
+    stale_.push_back(source);
+  }
+
   // A chunk that a root refers to.
-  void hit(ChunkId id, Address location, OwnerId owner, bool dead) {
+  void hit(ChunkId id, Address location, OwnerId owner) {
     chunks_.reach[id.value()] = current_;
     chunks_.owner[id.value()] = owner.value();
     queue_.push_back(id.value());
     if (trace_ == nullptr) return;
     trace_->parent[id.value()] = ReachTrace::kRootFlag | static_cast<uint32_t>(trace_->hits.size());
-    trace_->hits.push_back({location, owner, dead});
+    trace_->hits.push_back({location, owner});
   }
 
   void drain() {
@@ -161,14 +195,16 @@ class Marker {
   ChunkTable& chunks_;
   ReachTrace* trace_;
   std::vector<uint32_t> queue_;
+  std::vector<StaleSource> stale_;
   Reach current_ = Reach::kReachable;
   bool with_interior_ = false;
 };
 
 }  // namespace
 
-void mark_reach(const ReachInput& input, ChunkTable* chunks, ReachTrace* trace) {
-  Marker(input, chunks, trace).run();
+std::vector<StaleSource> mark_reach(const ReachInput& input, ChunkTable* chunks,
+                                    ReachTrace* trace) {
+  return Marker(input, chunks, trace).run();
 }
 
 }  // namespace residue

@@ -8,6 +8,7 @@
 #include "analyzer/owners.h"
 #include "analyzer/references.h"
 #include "analyzer/roots.h"
+#include "analyzer/stale.h"
 
 namespace residue {
 
@@ -19,7 +20,10 @@ struct ReachTrace {
   struct Hit {
     Address location;  // where the root's reference lies; 0 for a register
     OwnerId owner;
-    bool dead = false;  // found in dead memory
+    // Index into what mark_reach() returned if it was found in dead memory.
+    uint32_t stale = kLive;
+    bool dead() const { return stale != kLive; }
+    static constexpr uint32_t kLive = ~uint32_t{0};
   };
   std::vector<uint32_t> parent;  // per chunk: a chunk, or kRootFlag | index into hits
   std::vector<Hit> hits;
@@ -30,14 +34,17 @@ struct ReachInput {
   const Heaps& heaps;
   const ReferenceGraph& graph;
   const Roots& roots;
+  const std::vector<SparePart>& spare;
   EdgeFinder* finder;
   OwnerTable* owners;
-  const std::vector<ChunkId>& loader;  // chunks of ld.so: system, but sources
+  const LoaderChunks& loader;
 };
 
 // Fills chunks->reach and chunks->owner (both sized to the number of chunks by this). `trace` may
-// be null. Chunks that nothing reaches are left at Reach::kLeaked; who is head and who is indirect
-// is for find_clusters() to say.
-void mark_reach(const ReachInput& input, ChunkTable* chunks, ReachTrace* trace);
+// be null. Returns what dead memory refers to the stale chunks, each chunk at most once, at most
+// kMaxStaleSources in all. Chunks that nothing reaches are left at Reach::kLeaked; who is head and
+// who is indirect is for find_clusters() to say.
+inline constexpr size_t kMaxStaleSources = 1 << 20;
+std::vector<StaleSource> mark_reach(const ReachInput& input, ChunkTable* chunks, ReachTrace* trace);
 
 }  // namespace residue

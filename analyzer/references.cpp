@@ -31,6 +31,14 @@ constexpr uint64_t kLargeFree = 1000, kLargeFree32 = 500;
 // Arrays whose elements need more alignment than a word have a cookie of that alignment, with the
 // count in its last word (Itanium C++ ABI 2.7); malloc aligns to no more than this.
 constexpr uint64_t kMaxCookie = 16;
+// Exception objects lie behind a header that nobody points to the start of (Itanium C++ ABI,
+// "Exception Handling" 2.2; libstdc++ since 4.4: __cxa_refcounted_exception; libc++abi). A pointer
+// may be one to the object, to the _Unwind_Exception of 32 bytes before it, whose first 8 bytes are
+// the exception class, or to the __cxa_exception in which that stands. ARM's EHABI has other ones.
+constexpr uint64_t kUnwindHeader = 32, kUnwindAt = 80, kUnwindAt32 = 48;
+constexpr uint64_t kMaxExceptionHeader = 128;
+constexpr uint64_t kGnuException = 0x474e5543432b2b00;  // "GNUCC++" and 0, or 1 for a dependent one
+constexpr uint64_t kClangException = 0x434c4e47432b2b00;  // "CLNGC++"
 
 }  // namespace
 
@@ -65,11 +73,25 @@ bool EdgeFinder::is_proper_interior(uint64_t word, uint64_t start, const Run& ru
   const uint64_t pointed_to = words_.at(run.bytes, at);
   if (types_->vtable_type(pointed_to, word - start) != kNone<TypeId>) return true;
   const uint64_t offset = word - start;
-  if (offset > kMaxCookie) return false;
+  if (offset > kMaxExceptionHeader) return false;
   const uint64_t begin = at - offset;
   const uint64_t usable = map_.usable(id).value();
-  return is_behind_count(
-      run.bytes.subspan(begin, std::min<uint64_t>(usable, run.bytes.size() - begin)), offset);
+  const auto bytes = run.bytes.subspan(begin, std::min(usable, run.bytes.size() - begin));
+  return (offset <= kMaxCookie && is_behind_count(bytes, offset)) || is_exception(bytes, offset);
+}
+
+// A thrown object, its _Unwind_Exception, or its __cxa_exception: the runtime's header before the
+// object is as large with and without a reference count (dependent exceptions too).
+bool EdgeFinder::is_exception(std::span<const std::byte> bytes, uint64_t offset) const {
+  const bool wide = words_.size == 8;
+  for (const uint64_t header : {uint64_t{0}, kUnwindHeader, wide ? kUnwindAt : kUnwindAt32}) {
+    // The class is an integer made of the characters from the highest byte down.
+    const uint64_t at = header == kUnwindHeader ? offset - header : offset + header;
+    if (at > bytes.size() || bytes.size() - at < sizeof(uint64_t)) continue;
+    const auto name = load<uint64_t>(bytes.subspan(at), words_.order) & ~uint64_t{0xff};
+    if (name == kGnuException || name == kClangException) return true;
+  }
+  return false;
 }
 
 // n elements behind a count, or n bytes behind a length: the rest must hold them, give or take the
@@ -96,9 +118,10 @@ namespace {
 template <typename W>
 class Extractor {
  public:
-  Extractor(const Image& image, const Heaps& heaps, TypeFinder* types,
-            std::vector<uint32_t>* type_column)
+  Extractor(const Image& image, const Heaps& heaps, const std::vector<SparePart>& spare,
+            TypeFinder* types, std::vector<uint32_t>* type_column)
       : heaps_(heaps),
+        spare_(spare),
         holes_(image.holes),
         types_(types),
         type_column_(type_column),
@@ -131,15 +154,19 @@ class Extractor {
     const auto bytes = run.bytes.subspan(at, std::min<uint64_t>(usable, run.bytes.size() - at));
     if (heaps_.chunks.state[id.value()] == ChunkState::kUsed) {
       (*type_column_)[id.value()] = types_->type_of(bytes).value();
-      used(id, bytes);
+      if (next_part_ < spare_.size() && spare_[next_part_].begin.value() < start + usable) {
+        used_in_part(id, start, bytes);
+      } else {
+        used(id, bytes, 0, bytes.size());
+      }
     } else {
-      freed(bytes);
+      freed(id, bytes);
     }
     release_behind(run, at);
   }
 
-  void used(ChunkId id, std::span<const std::byte> bytes) {
-    for_each_data(bytes, 0, bytes.size(), [&](uint64_t at, uint64_t until) {
+  void used(ChunkId id, std::span<const std::byte> bytes, uint64_t begin, uint64_t end) {
+    for_each_data(bytes, begin, end, [&](uint64_t at, uint64_t until) {
       Edge edge;
       for (; at + W::kSize <= until; at += W::kSize) {
         if (finder_.find(W::at(bytes, at), &edge) && edge.target() != id) {
@@ -149,17 +176,40 @@ class Extractor {
     });
   }
 
-  void freed(std::span<const std::byte> bytes) {
+  // A chunk in which spare parts lie.
+  void used_in_part(ChunkId id, uint64_t start, std::span<const std::byte> bytes) {
+    uint64_t at = 0;
+    for (; next_part_ < spare_.size(); ++next_part_) {
+      const SparePart& part = spare_[next_part_];
+      if (part.begin.value() >= start + bytes.size()) break;
+      const uint64_t begin = std::max(part.begin.value(), start + at) - start;
+      const uint64_t end = std::min<uint64_t>(part.end.value() - start, bytes.size());
+      used(id, bytes, at, begin);
+      dead(bytes, begin, end, {&graph_.from_spare, static_cast<uint32_t>(next_part_)});
+      at = std::max(at, end);
+    }
+    used(id, bytes, at, bytes.size());
+  }
+
+  void freed(ChunkId id, std::span<const std::byte> bytes) {
     const bool large = bytes.size() >= (W::kSize == 4 ? kLargeFree32 : kLargeFree);
     const uint64_t links = W::kSize * (large ? kLargeFreeLinks : kFreeLinks);
     // The last word is the next header's prev_size.
     const uint64_t end = bytes.size() - std::min<uint64_t>(bytes.size(), W::kSize);
-    for_each_data(bytes, links, end, [&](uint64_t at, uint64_t until) {
+    dead(bytes, links, end, {&graph_.from_free, id.value()});
+  }
+
+  struct DeadSource {
+    std::vector<DeadReference>* references;
+    uint32_t source;
+  };
+  void dead(std::span<const std::byte> bytes, uint64_t begin, uint64_t end, DeadSource from) {
+    for_each_data(bytes, begin, end, [&](uint64_t at, uint64_t until) {
       Edge edge;
       for (; at + W::kSize <= until; at += W::kSize) {
         if (!finder_.find(W::at(bytes, at), &edge)) continue;
         if (heaps_.chunks.state[edge.target().value()] == ChunkState::kUsed) {
-          graph_.from_free.push_back(edge);
+          from.references->push_back({edge, from.source});
         }
       }
     });
@@ -186,6 +236,8 @@ class Extractor {
   }
 
   const Heaps& heaps_;
+  const std::vector<SparePart>& spare_;
+  size_t next_part_ = 0;
   const Holes& holes_;
   TypeFinder* types_;
   std::vector<uint32_t>* type_column_;
@@ -197,10 +249,12 @@ class Extractor {
 
 }  // namespace
 
-ReferenceGraph build_references(const Image& image, const Heaps& heaps, TypeFinder* types,
+ReferenceGraph build_references(const Image& image, const Heaps& heaps,
+                                const std::vector<SparePart>& spare, TypeFinder* types,
                                 std::vector<uint32_t>* type_column) {
-  return with_words(
-      image, [&]<typename W>(W) { return Extractor<W>(image, heaps, types, type_column).run(); });
+  return with_words(image, [&]<typename W>(W) {
+    return Extractor<W>(image, heaps, spare, types, type_column).run();
+  });
 }
 
 }  // namespace residue

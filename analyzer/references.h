@@ -7,6 +7,7 @@
 
 #include "analyzer/column.h"
 #include "analyzer/heaps.h"
+#include "analyzer/spare.h"
 #include "analyzer/types.h"
 #include "analyzer/words.h"
 #include "formats/image.h"
@@ -43,6 +44,7 @@ class EdgeFinder {
  private:
   bool resolve(uint64_t word, Edge* edge);
   bool is_proper_interior(uint64_t word, uint64_t start, const Run& run, ChunkId id);
+  bool is_exception(std::span<const std::byte> bytes, uint64_t offset) const;
   bool is_behind_count(std::span<const std::byte> bytes, uint64_t offset) const;
 
   const ChunkMap& map_;
@@ -54,7 +56,13 @@ class EdgeFinder {
   uint64_t span_ = 0;
 };
 
-// The edges of all used chunks in compressed rows, and the chunks that free memory still points to.
+// A reference to a used chunk from memory inside a chunk that is dead.
+struct DeadReference {
+  Edge edge;
+  uint32_t source;  // a chunk, or an index into the spare parts
+};
+
+// The edges of all used chunks in compressed rows, and the chunks that dead memory still points to.
 struct ReferenceGraph {
   static constexpr uint32_t kBlock = 1 << 16;  // chunks that share one base
 
@@ -66,15 +74,19 @@ struct ReferenceGraph {
   Column<Edge> targets;
   std::vector<uint64_t> base;    // of each block of kBlock chunks
   std::vector<uint32_t> offset;  // per chunk (and one more), from its block's base
-  std::vector<Edge> from_free;   // what free and cached chunks point to, unsorted, with repetitions
+  // What free and cached chunks point to, by chunk; what the spare parts of containers do, by part.
+  // With repetitions.
+  std::vector<DeadReference> from_free;
+  std::vector<DeadReference> from_spare;
 
  private:
   uint64_t begin_of(uint32_t i) const { return base[i / kBlock] + offset[i]; }
 };
 
 // One pass over all heaps in address order: fills chunks->type on the way, while the chunk is in
-// the processor's cache. Holes of the dump are not read.
-ReferenceGraph build_references(const Image& image, const Heaps& heaps, TypeFinder* types,
+// the processor's cache. Holes of the dump are not read. `spare`: sorted and disjoint.
+ReferenceGraph build_references(const Image& image, const Heaps& heaps,
+                                const std::vector<SparePart>& spare, TypeFinder* types,
                                 std::vector<uint32_t>* type_column);
 
 }  // namespace residue

@@ -5,6 +5,7 @@
 #include "analyzer/thread_layout.h"
 #include "analyzer/words.h"
 #include "formats/base/claims.h"
+#include "formats/base/text.h"
 
 namespace residue {
 namespace {
@@ -53,16 +54,30 @@ class RootFinder {
       case RegionKind::kHeap:
       case RegionKind::kAnonymous:
       case RegionKind::kUnknown:
-        if (region.permissions.write) add_anonymous(region, begin, end);
+        if (region.permissions.write) {
+          add_anonymous(region, begin, end);
+        } else if (!region.permissions.execute) {
+          // What relocation wrote of a library that is not known as one; or what the program
+          // closed.
+          add_live(RootKind::kAnonymous, region, begin, end, 0);
+        }
         break;
       case RegionKind::kFile:
         if (region.permissions.write) add_live(RootKind::kFile, region, begin, end, 0);
         break;
-      case RegionKind::kModuleText:
       case RegionKind::kModuleRodata:
+        // Without the module's headers RELRO cannot be told from what was never written.
+        if (module_is_bare(region)) add_live(RootKind::kGlobal, region, begin, end, 0);
+        break;
+      case RegionKind::kModuleText:
       case RegionKind::kVdso:
         break;
     }
+  }
+
+  bool module_is_bare(const Region& region) const {
+    return region.module.value() < image_.modules.size() &&
+           image_.modules[region.module.value()].segments.empty();
   }
 
   // The parts of [begin, end) that no allocator claimed.
@@ -72,12 +87,13 @@ class RootFinder {
   }
 
   void add(std::vector<RootRange>* to, RootKind kind, const Region& region, uint64_t begin,
-           uint64_t end, uint32_t thread) {
+           uint64_t end, uint32_t thread, DeadKind dead = DeadKind::kNone) {
     const uint64_t base = region.range.base.value();
     for_each_unclaimed(claimed_, begin, end, [&](uint64_t from, uint64_t until) {
       from = (from + layout_.word - 1) & ~(layout_.word - 1);
       if (from >= until) return;
-      to->push_back({kind, Address(from), region.bytes.subspan(from - base, until - from), thread});
+      to->push_back(
+          {kind, Address(from), region.bytes.subspan(from - base, until - from), thread, dead});
     });
   }
 
@@ -112,7 +128,7 @@ class RootFinder {
     }
     uint64_t live = lowest - std::min(lowest - begin, layout_.red_zone);
     live &= ~(layout_.word - 1);
-    add(&roots_.dead, RootKind::kStack, region, begin, live, owner);
+    add(&roots_.dead, RootKind::kStack, region, begin, live, owner, DeadKind::kBelowStackPointer);
     split_at_tls(region, live, end, [&](uint64_t from, uint64_t until) {
       add_live(RootKind::kStack, region, from, until, owner);
     });
@@ -125,7 +141,7 @@ class RootFinder {
     for (auto it = std::lower_bound(ended_.begin(), ended_.end(), Address(begin));
          it != ended_.end() && it->value() < end; ++it) {
       const uint64_t until = std::min(end, it->value() + kThreadStruct);
-      add(&roots_.dead, RootKind::kStack, region, begin, until, 0);
+      add(&roots_.dead, RootKind::kStack, region, begin, until, 0, DeadKind::kEndedThread);
       begin = until;
     }
     split_at_tls(region, begin, end, [&](uint64_t from, uint64_t until) {
@@ -188,9 +204,10 @@ std::vector<Address> find_ended_threads(const Image& image,
     }
     const bool lives = std::any_of(image.threads.begin(), image.threads.end(),
                                    [&](const Thread& t) { return t.thread_pointer == address; });
-    // The kernel clears the id of a thread that has gone (CLONE_CHILD_CLEARTID).
+    // The kernel clears the id of a thread that has gone (CLONE_CHILD_CLEARTID); pthread_join()
+    // then sets it to -1.
     const uint32_t tid = image.value<uint32_t>(Address(address + layout.tid)).value_or(1);
-    if (!lives && tid == 0) ended.push_back(Address(address));
+    if (!lives && (tid == 0 || tid == ~uint32_t{0})) ended.push_back(Address(address));
   };
   for (const Region& region : image.regions) {
     if (region.kind != RegionKind::kAnonymous || !region.permissions.write) continue;
@@ -215,23 +232,47 @@ Roots find_roots(const Image& image, const std::vector<AddressRange>& claimed,
   return RootFinder(image, claimed, ended).find();
 }
 
-std::vector<ChunkId> find_loader_chunks(const Image& image, const ChunkMap& map,
-                                        const std::vector<Address>& ended) {
-  std::vector<ChunkId> chunks;
-  const auto add = [&](uint64_t pointer) {
+namespace {
+
+// By its name; "ld-2.31.so", "ld-linux-x86-64.so.2", "ld64.so.1", "ld.so.1", "ld-musl-….so.1".
+bool is_loader(const Module& module) {
+  const std::string_view name = base_name(module.path);
+  return name.starts_with("ld-linux") || name.starts_with("ld-2.") || name.starts_with("ld64.so") ||
+         name.starts_with("ld.so") || name.starts_with("ld-musl");
+}
+
+}  // namespace
+
+LoaderChunks find_loader_chunks(const Image& image, const ChunkMap& map, const Roots& roots,
+                                const std::vector<Address>& ended) {
+  LoaderChunks chunks;
+  const auto add = [&map](std::vector<ChunkId>* to, uint64_t pointer) {
     uint64_t start = 0;
     const ChunkId id = map.find(pointer, &start);
-    if (id != kNone<ChunkId>) chunks.push_back(id);
+    if (id != kNone<ChunkId>) to->push_back(id);
   };
-  for (const Address link_map : image.link_maps) add(link_map.value());
-  const auto dtv = static_cast<uint64_t>(thread_layout(image).dtv);
-  for (const Thread& thread : image.threads) {
-    if (thread.thread_pointer == 0) continue;
-    add(image.word(Address(thread.thread_pointer + dtv)).value_or(0));
+  for (const Address link_map : image.link_maps) add(&chunks.own, link_map.value());
+  const WordFormat words(image);
+  for (const RootRange& range : roots.live) {
+    if (range.kind != RootKind::kGlobal) continue;
+    const Module* module = image.module_of(range.base);
+    if (module == nullptr || !is_loader(*module)) continue;
+    for (uint64_t at = 0; at + words.size <= range.bytes.size(); at += words.size) {
+      add(&chunks.own, image.untag(words.at(range.bytes, at)));
+    }
   }
-  for (const Address descriptor : ended) add(image.word(descriptor + ByteCount(dtv)).value_or(0));
-  std::sort(chunks.begin(), chunks.end());
-  chunks.erase(std::unique(chunks.begin(), chunks.end()), chunks.end());
+  const auto dtv = static_cast<uint64_t>(thread_layout(image).dtv);
+  const auto add_vector = [&](uint64_t thread_pointer) {
+    add(&chunks.vectors, image.word(Address(thread_pointer + dtv)).value_or(0));
+  };
+  for (const Thread& thread : image.threads) {
+    if (thread.thread_pointer != 0) add_vector(thread.thread_pointer);
+  }
+  for (const Address descriptor : ended) add_vector(descriptor.value());
+  for (auto* list : {&chunks.own, &chunks.vectors}) {
+    std::sort(list->begin(), list->end());
+    list->erase(std::unique(list->begin(), list->end()), list->end());
+  }
   return chunks;
 }
 

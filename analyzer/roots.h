@@ -12,12 +12,23 @@ namespace residue {
 
 enum class RootKind : uint8_t { kGlobal, kTls, kStack, kRegister, kAnonymous, kFile };
 
+// What is dead about memory that still holds references.
+enum class DeadKind : uint8_t {
+  kNone,               // nothing
+  kBelowStackPointer,  // of a living thread
+  kEndedThread,        // stack and TLS of a thread that has gone
+  kSpareCapacity,      // of a container that does not use that part of its buffer
+  kFreed,              // a free chunk
+  kCached,             // a free chunk in a thread's cache
+};
+
 // A stretch of memory in which every aligned word may be a reference.
 struct RootRange {
   RootKind kind;
   Address base;
   std::span<const std::byte> bytes;
   uint32_t thread = 0;  // index into Image::threads; for kTls, kStack
+  DeadKind dead = DeadKind::kNone;
 };
 
 // A register's value may point to any byte of a chunk and need not be aligned.
@@ -43,8 +54,16 @@ std::vector<Address> find_ended_threads(const Image& image,
 Roots find_roots(const Image& image, const std::vector<AddressRange>& claimed,
                  const std::vector<Address>& ended);
 
-// Chunks that belong to ld.so: link maps of loaded objects, the threads' vectors of dynamic TLS.
-std::vector<ChunkId> find_loader_chunks(const Image& image, const ChunkMap& map,
-                                        const std::vector<Address>& ended);
+// Chunks that belong to ld.so. Sorted.
+struct LoaderChunks {
+  // Link maps of loaded objects, and what ld.so's own variables point to: lists of search paths, of
+  // objects with thread-local memory, of code for unwinding. What they point to is ld.so's too:
+  // names, scopes, lists of dependencies.
+  std::vector<ChunkId> own;
+  // The threads' vectors of dynamic TLS: what they point to is the program's.
+  std::vector<ChunkId> vectors;
+};
+LoaderChunks find_loader_chunks(const Image& image, const ChunkMap& map, const Roots& roots,
+                                const std::vector<Address>& ended);
 
 }  // namespace residue

@@ -475,15 +475,6 @@ class GlibcWalk {
 };
 
 void walk_glibc(const Image& image, HeapParts* parts, Diagnostics& diagnostics) {
-  // Only LP64 little-endian layouts are known so far.
-  const bool wide = image.pointer_width == 8;
-  if (!wide || image.order != ByteOrder::kLittle) {
-    std::string message = "heaps of ";
-    message += wide ? "big-endian" : "32-bit";
-    message += " glibc are not walked yet: nothing is said of leaks";
-    diagnostics.add(Severity::kWarning, kStage, "heaps", 0, message);
-    return;
-  }
   GlibcWalk(image, parts, diagnostics).run();
 }
 

@@ -61,7 +61,8 @@ class ChunkChain {
         std::upper_bound(image_.regions.begin(), image_.regions.end(), Address(base_ + at),
                          [](Address a, const Region& r) { return a < r.range.base; });
     for (; region != image_.regions.end(); ++region) {
-      const uint64_t begin = region->range.base.value() - base_;
+      const uint64_t begin =
+          (region->range.base.value() - base_ + kAlignment - 1) & ~(kAlignment - 1);
       if (begin >= length_) break;
       if (!region->bytes.empty()) return begin;
     }
@@ -76,7 +77,8 @@ class ChunkChain {
     const uint64_t fence = size(at);
     if (fence != kFencepostSize && fence != kMinSize) return false;
     const uint64_t last = at + fence;
-    return last + kHeaderSize == length_ && readable(last) && size(last) == 0;
+    return last + kHeaderSize <= length_ && length_ - last - kHeaderSize < kAlignment &&
+           readable(last) && size(last) == 0;
   }
 
   // A header that can be true: aligned, big enough, inside the stretch and before top.

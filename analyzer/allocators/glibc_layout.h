@@ -1,8 +1,15 @@
-// Layouts of glibc's malloc, release by release: LP64, of either byte order.
+// Layouts of glibc's malloc, release by release, for 64-bit and 32-bit words; the byte order makes
+// no difference to them.
 //
-// Source: malloc/malloc.c and malloc/arena.c of the tags named in each row, offsets computed from
-// the declarations; the 2.27–2.42 row was also read from libc6-dbg of 2.36. Distributions backport,
-// so a layout is chosen by fit and never by a version string.
+// Source: malloc/malloc.c, malloc/arena.c and sysdeps/*/malloc-alignment.h of the tags named in
+// each row, offsets computed from the declarations; the LP64 row of 2.27–2.42 was also read from
+// libc6-dbg of 2.36. Distributions backport, so a layout is chosen by fit and never by a version
+// string.
+//
+// MALLOC_ALIGNMENT is two words, or that of long double where it is more and no old ABI forbade it.
+// With 64-bit words that is 16 everywhere. With 32-bit words it is 8 on i386 up to 2.25 and on ARM,
+// MIPS o32, … always; 16 on i386 from 2.26, on PowerPC from 2.26 (its ABI had 8 before, for the
+// sake of malloc_get_state), on x32 and riscv32 always.
 #pragma once
 
 #include <array>
@@ -64,19 +71,35 @@ struct ArenaLayout {
   uint32_t system_mem;  // max_system_mem follows it
   uint32_t size;
   uint32_t mmapped_trailer;  // bytes of a mapping that its chunk's size does not count, behind it
+  uint32_t alignment;        // MALLOC_ALIGNMENT, which decides how many fastbins there are
 };
 
-inline constexpr std::array<ArenaLayout, 4> kArenaLayouts64 = {{
-    {"2.27-2.42", 16, 10, 96, 112, 2160, 2184, 2200, 0},
-    {"2.23-2.26", 8, 10, 88, 104, 2152, 2176, 2192, 0},
-    {"2.12-2.22", 8, 10, 88, 104, 2152, 2168, 2184, 0},
+// "no arenas per thread": up to 2.14 built without PER_THREAD (--enable-experimental-malloc), which
+// leaves out next_free.
+inline constexpr std::array<ArenaLayout, 5> kArenaLayouts64 = {{
+    {"2.27-2.42", 16, 10, 96, 112, 2160, 2184, 2200, 0, 16},
+    {"2.23-2.26", 8, 10, 88, 104, 2152, 2176, 2192, 0, 16},
+    {"2.12-2.22", 8, 10, 88, 104, 2152, 2168, 2184, 0, 16},
     // From the development branch after 2.42: fastbins are gone.
-    {"2.43", 0, 0, 8, 24, 2072, 2096, 2112, 16},
+    {"2.43", 0, 0, 8, 24, 2072, 2096, 2112, 16, 16},
+    {"2.12-2.14 without arenas per thread", 8, 10, 88, 104, 2152, 2160, 2176, 0, 16},
+}};
+// Two pairs of rows differ in nothing but the alignment, which the chunks themselves must tell.
+inline constexpr std::array<ArenaLayout, 9> kArenaLayouts32 = {{
+    {"2.27-2.42", 12, 11, 56, 64, 1096, 1108, 1116, 0, 16},
+    {"2.23-2.26", 8, 11, 52, 60, 1092, 1104, 1112, 0, 16},
+    {"2.16-2.22", 8, 11, 52, 60, 1092, 1100, 1108, 0, 16},  // x32 alone
+    {"2.43", 0, 0, 8, 16, 1048, 1060, 1068, 8, 16},
+    {"2.27-2.42", 12, 10, 52, 60, 1092, 1104, 1112, 0, 8},
+    {"2.23-2.26", 8, 10, 48, 56, 1088, 1100, 1108, 0, 8},
+    {"2.12-2.22", 8, 10, 48, 56, 1088, 1096, 1104, 0, 8},
+    {"2.43", 0, 0, 8, 16, 1048, 1060, 1068, 8, 8},
+    {"2.12-2.14 without arenas per thread", 8, 10, 48, 56, 1088, 1092, 1100, 0, 8},
 }};
 
-inline std::span<const ArenaLayout> arena_layouts(const Shape& shape) {
-  if (shape.word == 8) return kArenaLayouts64;
-  return {};
+inline std::span<const ArenaLayout> arena_layouts(uint64_t word) {
+  if (word == 8) return kArenaLayouts64;
+  return kArenaLayouts32;
 }
 
 // struct _heap_info: {ar_ptr, prev, size, mprotect_size}, a word each, from 2.35 on pagesize, and
@@ -89,24 +112,34 @@ inline std::array<uint64_t, 2> heap_info_sizes(const Shape& shape) {
 // struct malloc_par (mp_)
 struct ParametersLayout {
   const char* versions;
-  uint32_t arena_test;
-  uint32_t n_mmaps;  // int; n_mmaps_max, an int, follows it
+  uint32_t arena_test;  // 0 where there is none
+  uint32_t n_mmaps;     // int; n_mmaps_max, an int, follows it
   uint32_t mmapped_mem;
   uint32_t sbrk_base;
   uint32_t size;
 };
 
-inline constexpr std::array<ParametersLayout, 6> kParametersLayouts64 = {{
+inline constexpr std::array<ParametersLayout, 7> kParametersLayouts64 = {{
     {"2.35-2.42", 24, 60, 80, 96, 136},
     {"2.26-2.34", 24, 40, 56, 72, 112},
     {"2.24-2.25", 24, 40, 56, 72, 80},
     {"2.15-2.23", 24, 40, 56, 80, 88},
     {"2.12-2.14", 24, 40, 64, 88, 96},
     {"2.43", 24, 68, 88, 104, 144},
+    {"2.12-2.14 without arenas per thread", 0, 24, 48, 72, 80},
+}};
+inline constexpr std::array<ParametersLayout, 7> kParametersLayouts32 = {{
+    {"2.35-2.42", 12, 32, 48, 56, 76},
+    {"2.26-2.34", 12, 20, 36, 44, 64},
+    {"2.24-2.25", 12, 20, 36, 44, 48},
+    {"2.15-2.23", 12, 20, 36, 48, 52},
+    {"2.12-2.14", 12, 20, 40, 52, 56},
+    {"2.43", 12, 36, 52, 60, 80},
+    {"2.12-2.14 without arenas per thread", 0, 12, 32, 44, 48},
 }};
 inline std::span<const ParametersLayout> parameters_layouts(const Shape& shape) {
   if (shape.word == 8) return kParametersLayouts64;
-  return {};
+  return kParametersLayouts32;
 }
 // What arena_test is unless a tunable changed it: NARENAS_FROM_NCORES(1).
 inline uint64_t arena_test(const Shape& shape) { return shape.word == 8 ? 8 : 2; }

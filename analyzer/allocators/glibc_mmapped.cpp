@@ -1,12 +1,13 @@
-// Requests over the mmap threshold get a mapping of their own: header at its first byte, prev_size
-// 0, size a multiple of the page with only IS_MMAPPED set. The kernel merges neighbouring mappings,
-// so every page is tried, and a hit jumps over its own extent. Nothing lists these chunks;
-// mp_.n_mmaps and mp_.mmapped_mem say how many and how much there must be, and that decides
+// Requests over the mmap threshold get a mapping of their own: header at its first byte (or so far
+// behind it that the user's memory is aligned), prev_size the distance from the start, size what is
+// left of a multiple of the page, with only IS_MMAPPED set. The kernel merges neighbouring
+// mappings, so every page is tried, and a hit jumps over its own extent. Nothing lists these
+// chunks; mp_.n_mmaps and mp_.mmapped_mem say how many and how much there must be, and that decides
 // `verified`.
 //
 // memalign moves the header up to the aligned place and leaves the first one as it was. The real
 // one says in prev_size how far it was moved, so both are told apart by looking where an alignment
-// can have put it: 64 up to half a page behind the start, or before a page boundary.
+// can have put it: eight words up to half a page behind the start, or before a page boundary.
 #include "analyzer/allocators/glibc_mmapped.h"
 
 #include <algorithm>
@@ -15,6 +16,9 @@
 
 namespace residue::glibc {
 namespace {
+
+// MMAP_HP, in prev_size.
+constexpr uint64_t kHugePages = 1;
 
 struct Header {
   uint64_t prev_size = 0;
@@ -38,7 +42,7 @@ class Memory {
 
   void scan(std::vector<MmappedChunk>* chunks) const {
     const uint64_t first = ((base_ + page_ - 1) & ~(page_ - 1)) - base_;
-    for (uint64_t at = first; at + shape_.header() <= bytes_.size();) {
+    for (uint64_t at = first; at + lead() + shape_.header() <= bytes_.size();) {
       const uint64_t mapping = chunk_at(at);
       if (mapping == 0) {
         at = next_page(first, at + page_);
@@ -50,6 +54,14 @@ class Memory {
   }
 
  private:
+  // From the start of a mapping to its chunk, unless memalign moved that.
+  uint64_t lead() const { return shape_.next_chunk(0); }
+
+  // Since chunks of mappings have a trailer, prev_size has a bit for huge pages too.
+  bool is_distance(uint64_t prev_size, uint64_t distance) const {
+    return prev_size == distance || (trailer_ != 0 && prev_size == (distance | kHugePages));
+  }
+
   Header header(uint64_t at) const {
     return {shape_.load_word(bytes_.subspan(at)),
             shape_.load_word(bytes_.subspan(at + shape_.word))};
@@ -62,33 +74,36 @@ class Memory {
     return data <= at ? at : first + (data - first) / page_ * page_;
   }
 
-  // The length of the mapping whose first chunk header is at `at`, or 0 if there is none.
+  // The length of the mapping that begins with a chunk at `at`, or 0 if there is none.
   uint64_t chunk_at(uint64_t at) const {
-    const Header h = header(at);
-    const uint64_t mapping = (h.size & ~kSizeFlags) + trailer_;
-    const bool good = h.prev_size == 0 && (h.size & kSizeFlags) == kIsMmapped && mapping >= page_ &&
-                      mapping % page_ == 0 && mapping <= extent_ - at;
+    const Header h = header(at + lead());
+    const uint64_t mapping = lead() + (h.size & ~kSizeFlags) + trailer_;
+    const bool good = is_distance(h.prev_size, lead()) && (h.size & kSizeFlags) == kIsMmapped &&
+                      mapping >= page_ && mapping % page_ == 0 && mapping <= extent_ - at;
     return good ? mapping : 0;
   }
 
   bool is_moved_header(uint64_t start, uint64_t mapping, uint64_t lead) const {
-    if (lead + shape_.min_size() > mapping || start + lead + shape_.header() > bytes_.size())
+    if (lead + shape_.min_size() > mapping || start + lead + shape_.header() > bytes_.size()) {
       return false;
+    }
     const Header h = header(start + lead);
-    return h.prev_size == lead && h.size == ((mapping - trailer_ - lead) | kIsMmapped);
+    return is_distance(h.prev_size, lead) && h.size == ((mapping - trailer_ - lead) | kIsMmapped);
   }
 
   MmappedChunk describe(uint64_t at, uint64_t mapping) const {
-    uint64_t lead = 0;
+    uint64_t lead = this->lead();
+    const uint64_t unmoved = lead;
     // The user address is the first multiple of the alignment behind the first header, one further
     // if less than a smallest chunk would be left before it.
-    for (uint64_t alignment = 64; alignment < page_ && lead == 0; alignment *= 2) {
+    for (uint64_t alignment = 8 * shape_.word; alignment < page_ && lead == unmoved;
+         alignment *= 2) {
       if (is_moved_header(at, mapping, alignment - shape_.header()))
         lead = alignment - shape_.header();
     }
     const uint64_t seen = std::min<uint64_t>(mapping, bytes_.size() - at);
     const uint64_t first = at + page_ - shape_.header();
-    for (uint64_t header = first; header + shape_.header() < at + seen && lead == 0;
+    for (uint64_t header = first; header + shape_.header() < at + seen && lead == unmoved;
          header = next_page(first, header + page_)) {
       if (is_moved_header(at, mapping, header - at)) lead = header - at;
     }
@@ -116,7 +131,9 @@ std::optional<Parameters> find_parameters(const Image& image, const Arena& main)
       main.stretches.empty() ? Address(0) : main.stretches.front().memory.base;
   std::optional<Parameters> fallback;
   for (const Region& region : image.regions) {
-    if (region.kind != RegionKind::kModuleData || region.module != main.module) continue;
+    const bool module = region.kind == RegionKind::kModuleData && main.module != kNone<ModuleId> &&
+                        region.module == main.module;
+    if (!module && !region.range.contains(main.address)) continue;
     for (const ParametersLayout& layout : parameters_layouts(shape)) {
       for (uint64_t at = 0; at + layout.size <= region.bytes.size(); at += shape.word) {
         if (at % MappedFile::kMinHole == 0) {
@@ -130,7 +147,7 @@ std::optional<Parameters> find_parameters(const Image& image, const Arena& main)
           return load<uint32_t>(bytes.subspan(offset), shape.order);
         };
         // sbrk_base is where the heap starts.
-        const bool test = word(layout.arena_test) == arena_test(shape);
+        const bool test = layout.arena_test != 0 && word(layout.arena_test) == arena_test(shape);
         const bool base = heap_start.value() != 0 && word(layout.sbrk_base) == heap_start.value();
         const bool max = number(layout.n_mmaps + 4) == kMmapsMax;
         if (base + test + max < 2) continue;

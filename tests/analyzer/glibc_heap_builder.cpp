@@ -6,22 +6,23 @@ namespace residue::test {
 namespace {
 
 constexpr uint64_t kPage = 4096;
-constexpr uint64_t kMinChunk = 32;
 constexpr uint64_t kSizeMask = ~uint64_t{7};
 constexpr uint64_t kPrevInUse = 1;
 
 uint64_t align(uint64_t value, uint64_t to) { return (value + to - 1) & ~(to - 1); }
 
-uint64_t chunk_size_for(uint64_t request) {
-  const uint64_t size = align(request + 8, 16);
-  return size < kMinChunk ? kMinChunk : size;
+// malloc.c: MIN_LARGE_SIZE, smallbin_index(), largebin_index_64(), _32() and _32_big().
+uint64_t min_large_size(const GlibcRelease& release) {
+  return (release.alignment > release.header() ? 63 : 64) * release.alignment;
 }
 
-// malloc.c: smallbin_index() and largebin_index_64().
-unsigned bin_of(uint64_t size) {
+unsigned bin_of(const GlibcRelease& release, uint64_t size) {
+  const bool narrow = release.word() == 4, wide_steps = narrow && release.alignment == 16;
   const auto index = [&]() -> uint64_t {
-    if (size < 1024) return size >> 4;
-    if (size >> 6 <= 48) return 48 + (size >> 6);
+    if (size < min_large_size(release)) return size / release.alignment + (wide_steps ? 1 : 0);
+    if (!narrow && size >> 6 <= 48) return 48 + (size >> 6);
+    if (wide_steps && size >> 6 <= 45) return 49 + (size >> 6);
+    if (narrow && !wide_steps && size >> 6 <= 38) return 56 + (size >> 6);
     if (size >> 9 <= 20) return 91 + (size >> 9);
     if (size >> 12 <= 10) return 110 + (size >> 12);
     if (size >> 15 <= 4) return 119 + (size >> 15);
@@ -50,7 +51,7 @@ GlibcHeapBuilder::GlibcHeapBuilder(ImageBuilder* memory, const GlibcRelease& rel
   Arena arena;
   arena.state = places_.main_arena;
   arena.heaps = {places_.sbrk_base};
-  arena.top = places_.sbrk_base;
+  arena.top = release_.chunk_place(places_.sbrk_base);
   arena.end = places_.sbrk_base + kGrowth;
   arena.system_mem = kGrowth;
   arenas_.push_back(std::move(arena));
@@ -61,18 +62,19 @@ void GlibcHeapBuilder::grow(size_t arena, uint64_t bytes) {
   memory_->grow(a.heaps.back(), bytes);
   a.end += bytes;
   a.system_mem += bytes;
-  require(arena == kMain || a.end - a.heaps.back() <= kHeapMax, "heap is full");
+  require(arena == kMain || a.end - a.heaps.back() <= heap_max(), "heap is full");
 }
 
 uint64_t GlibcHeapBuilder::alloc(uint64_t size, size_t arena) {
   Arena& a = arenas_[arena];
-  const uint64_t chunk = chunk_size_for(size);
-  if (a.end - a.top < chunk + kMinChunk) grow(arena, align(chunk + kGrowth, kPage));
+  const uint64_t chunk = release_.chunk_size(size);
+  if (a.end - a.top < chunk + release_.min_size()) grow(arena, align(chunk + kGrowth, kPage));
   const uint64_t header = a.top;
   set_size(header, chunk | flags_of(arena));
   a.top += chunk;
-  blocks_[header + 16] = {chunk - 8, ChunkState::kUsed, arena};
-  return header + 16;
+  const uint64_t user = header + release_.header();
+  blocks_[user] = {chunk - release_.word(), ChunkState::kUsed, arena};
+  return user;
 }
 
 std::vector<uint64_t> GlibcHeapBuilder::alloc_many(size_t count, uint64_t size, size_t arena) {
@@ -84,8 +86,10 @@ std::vector<uint64_t> GlibcHeapBuilder::alloc_many(size_t count, uint64_t size, 
 
 uint64_t GlibcHeapBuilder::alloc_all_but(uint64_t bytes, size_t arena) {
   const uint64_t left = arenas_[arena].end - arenas_[arena].top;
-  require(bytes >= kMinChunk && bytes % 16 == 0 && left >= bytes + kMinChunk, "top is too small");
-  return alloc(left - bytes - 8, arena);
+  const uint64_t least = release_.min_size();
+  require(bytes >= least && left >= bytes + 2 * least, "top is too small");
+  const uint64_t chunk = (left - bytes) / release_.alignment * release_.alignment;
+  return alloc(chunk - release_.word(), arena);
 }
 
 uint64_t GlibcHeapBuilder::reserve_mmap(uint64_t bytes) {
@@ -95,21 +99,34 @@ uint64_t GlibcHeapBuilder::reserve_mmap(uint64_t bytes) {
 }
 
 void GlibcHeapBuilder::put_mmapped_header(uint64_t header, uint64_t lead, uint64_t total) {
-  memory_->put64(header, lead);
-  set_size(header, (total - lead - (release_.mmapped_size_is_net ? 16 : 0)) | 2);
+  memory_->put_word(header, lead);
+  set_size(header, (total - lead - (release_.mmapped_size_is_net ? release_.header() : 0)) | 2);
+}
+
+// malloc.c: sysmalloc_mmap(), and in older releases sysmalloc(); `lead` is what memalign() needs.
+uint64_t GlibcHeapBuilder::mapping_size(uint64_t request, uint64_t lead) const {
+  const uint64_t chunk = release_.chunk_size(request) + lead;
+  if (release_.mmapped_size_is_net) return align(chunk + mapping_lead() + release_.header(), kPage);
+  const uint64_t padding = mapping_lead() == 0 ? 0 : release_.alignment - 1;
+  return align(chunk + release_.word() + padding, kPage);
+}
+
+// A chunk with so many bytes from its header to the end of the mapping.
+void GlibcHeapBuilder::add_mmapped_block(uint64_t header, uint64_t bytes) {
+  const uint64_t slack = release_.header() + (release_.mmapped_size_is_net ? release_.word() : 0);
+  blocks_[header + release_.header()] = {bytes - slack, ChunkState::kUsed, kMmapped};
 }
 
 std::vector<uint64_t> GlibcHeapBuilder::alloc_mmapped_adjacent(const std::vector<uint64_t>& sizes) {
   uint64_t all = 0;
-  for (const uint64_t size : sizes) all += align(chunk_size_for(size) + 8, kPage);
+  for (const uint64_t size : sizes) all += mapping_size(size, 0);
   uint64_t base = reserve_mmap(all);
   std::vector<uint64_t> users;
   for (const uint64_t size : sizes) {
-    const uint64_t total = align(chunk_size_for(size) + 8, kPage);
-    put_mmapped_header(base, 0, total);
-    const uint64_t slack = release_.mmapped_size_is_net ? 24 : 16;
-    blocks_[base + 16] = {total - slack, ChunkState::kUsed, kMmapped};
-    users.push_back(base + 16);
+    const uint64_t total = mapping_size(size, 0), lead = mapping_lead();
+    put_mmapped_header(base + lead, lead, total);
+    add_mmapped_block(base + lead, total - lead);
+    users.push_back(base + lead + release_.header());
     ++mmapped_count_;
     mmapped_bytes_ += total;
     base += total;
@@ -118,20 +135,19 @@ std::vector<uint64_t> GlibcHeapBuilder::alloc_mmapped_adjacent(const std::vector
 }
 
 uint64_t GlibcHeapBuilder::alloc_mmapped_aligned(uint64_t size, uint64_t lead) {
-  require(lead % 16 == 0 && lead != 0, "not a memalign");
-  const uint64_t total = align(chunk_size_for(size) + 8 + lead, kPage);
-  const uint64_t base = reserve_mmap(total);
-  put_mmapped_header(base, 0, total);
-  put_mmapped_header(base + lead, lead, total);
-  const uint64_t slack = release_.mmapped_size_is_net ? 24 : 16;
-  blocks_[base + lead + 16] = {total - lead - slack, ChunkState::kUsed, kMmapped};
+  require(lead % release_.alignment == 0 && lead != 0, "not a memalign");
+  const uint64_t total = mapping_size(size, lead);
+  const uint64_t base = reserve_mmap(total), first = mapping_lead(), moved = first + lead;
+  put_mmapped_header(base + first, first, total);
+  put_mmapped_header(base + moved, moved, total);
+  add_mmapped_block(base + moved, total - moved);
   ++mmapped_count_;
   mmapped_bytes_ += total;
-  return base + lead + 16;
+  return base + moved + release_.header();
 }
 
 uint64_t GlibcHeapBuilder::chunk_size(uint64_t user) const {
-  return memory_->get64(user - 8) & kSizeMask;
+  return memory_->get_word(user - release_.word()) & kSizeMask;
 }
 
 void GlibcHeapBuilder::retire_block(uint64_t user, ChunkState state) {
@@ -143,7 +159,11 @@ void GlibcHeapBuilder::retire_block(uint64_t user, ChunkState state) {
 }
 
 uint64_t GlibcHeapBuilder::tcache_head(size_t cache, uint64_t user) const {
-  return caches_[cache].user + release_.tcache.entries + 8 * ((chunk_size(user) - kMinChunk) / 16);
+  return caches_[cache].user + release_.tcache.entries + release_.word() * tcache_index(user);
+}
+
+uint64_t GlibcHeapBuilder::tcache_index(uint64_t user) const {
+  return (chunk_size(user) - release_.min_size()) / release_.alignment;
 }
 
 uint64_t GlibcHeapBuilder::link(uint64_t place, uint64_t target) const {
@@ -151,7 +171,7 @@ uint64_t GlibcHeapBuilder::link(uint64_t place, uint64_t target) const {
 }
 
 void GlibcHeapBuilder::free_to_tcache(uint64_t user, size_t cache) {
-  const uint64_t index = (chunk_size(user) - kMinChunk) / 16;
+  const uint64_t index = tcache_index(user);
   require(release_.has_tcache() && index < 63, "no cache for this size");
   std::deque<uint64_t>& list = caches_.at(cache).lists[index];
   require(list.size() < release_.tcache.fill, "the cache's list is full");
@@ -161,64 +181,68 @@ void GlibcHeapBuilder::free_to_tcache(uint64_t user, size_t cache) {
 
 void GlibcHeapBuilder::free_to_fastbin(uint64_t user) {
   const uint64_t size = chunk_size(user);
-  require(release_.has_fastbins() && size <= 0x80, "no fastbin for this size");
+  require(release_.has_fastbins() && size <= 16 * release_.word(), "no fastbin for this size");
   const size_t arena = blocks_.at(user).arena;
   retire_block(user, ChunkState::kFree);
-  arenas_[arena].fastbins[(size >> 4) - 2].push_front(user - 16);
+  arenas_[arena].fastbins[size / release_.header() - 2].push_front(user - release_.header());
 }
 
 void GlibcHeapBuilder::mark_free(uint64_t header, size_t arena) {
-  const uint64_t size_word = memory_->get64(header + 8);
+  const uint64_t size_word = memory_->get_word(header + release_.word());
   const uint64_t size = size_word & kSizeMask;
   const uint64_t next = header + size;
   require((size_word & kPrevInUse) != 0, "the chunk before is free too");
   require(next != arenas_[arena].top, "the chunk would merge with top");
   set_size(header, size | kPrevInUse);  // the arena bit goes
-  set_size(next, memory_->get64(next + 8) & ~kPrevInUse);
-  memory_->put64(next, size);
-  if (size >= 1024) {  // fd_nextsize, bk_nextsize
-    memory_->put64(header + 32, 0);
-    memory_->put64(header + 40, 0);
+  set_size(next, memory_->get_word(next + release_.word()) & ~kPrevInUse);
+  memory_->put_word(next, size);
+  if (size >= min_large_size(release_)) {  // fd_nextsize, bk_nextsize
+    memory_->put_word(header + 4 * release_.word(), 0);
+    memory_->put_word(header + 5 * release_.word(), 0);
   }
 }
 
 void GlibcHeapBuilder::free_to_unsorted(uint64_t user) {
   const size_t arena = blocks_.at(user).arena;
   retire_block(user, ChunkState::kFree);
-  mark_free(user - 16, arena);
-  arenas_[arena].bins[kUnsorted].push_front(user - 16);
+  mark_free(user - release_.header(), arena);
+  arenas_[arena].bins[kUnsorted].push_front(user - release_.header());
 }
 
 void GlibcHeapBuilder::free_to_bin(uint64_t user) {
   const size_t arena = blocks_.at(user).arena;
   retire_block(user, ChunkState::kFree);
-  mark_free(user - 16, arena);
+  mark_free(user - release_.header(), arena);
   const uint64_t size = chunk_size(user);
-  std::deque<uint64_t>& bin = arenas_[arena].bins[bin_of(size)];
+  std::deque<uint64_t>& bin = arenas_[arena].bins[bin_of(release_, size)];
   // Small bins hold one size; large bins are sorted, the largest in front.
   auto place = bin.begin();
-  while (place != bin.end() && (memory_->get64(*place + 8) & kSizeMask) > size) ++place;
-  bin.insert(place, user - 16);
+  while (place != bin.end() && (memory_->get_word(*place + release_.word()) & kSizeMask) > size) {
+    ++place;
+  }
+  bin.insert(place, user - release_.header());
 }
 
 void GlibcHeapBuilder::free_to_nowhere(uint64_t user) {
   const size_t arena = blocks_.at(user).arena;
   retire_block(user, ChunkState::kFree);
-  mark_free(user - 16, arena);
+  mark_free(user - release_.header(), arena);
 }
 
 void GlibcHeapBuilder::map_heap(size_t arena, uint64_t previous) {
   Arena& a = arenas_[arena];
   const uint64_t heap = next_heap_;
-  next_heap_ -= kHeapMax;
+  next_heap_ -= heap_max();
   memory_->map(heap, kGrowth, kReadWrite, RegionKind::kAnonymous);
   a.heaps.push_back(heap);
   a.end = heap + kGrowth;
   a.system_mem += kGrowth;
   if (previous == 0) a.state = heap + release_.heap_info_size;
-  a.top = previous == 0 ? align(a.state + release_.state.size, 16) : heap + release_.heap_info_size;
-  memory_->put64(heap, a.state);
-  memory_->put64(heap + 8, previous);
+  const uint64_t after =
+      previous == 0 ? a.state + release_.state.size : heap + release_.heap_info_size;
+  a.top = release_.chunk_place(after);
+  memory_->put_word(heap, a.state);
+  memory_->put_word(heap + release_.word(), previous);
 }
 
 size_t GlibcHeapBuilder::add_arena() {
@@ -232,18 +256,20 @@ void GlibcHeapBuilder::add_heap(size_t arena) {
   Arena& a = arenas_[arena];
   require(arena != kMain, "main_arena has no heaps");
   const uint64_t old_top = a.top, old_end = a.end;
-  const uint64_t rest = old_end - old_top - kMinChunk;
-  set_size(old_end - 16, kPrevInUse);
+  const uint64_t fence = release_.header();
+  const uint64_t rest =
+      (old_end - old_top - release_.min_size()) / release_.alignment * release_.alignment;
+  set_size(old_top + rest + fence, kPrevInUse);
   map_heap(arena, a.heaps.back());
-  if (rest >= kMinChunk) {
+  if (rest >= release_.min_size()) {
     set_size(old_top, rest | flags_of(arena));
-    set_size(old_end - 32, 16 | kPrevInUse);
-    memory_->put64(old_end - 16, 16);
-    blocks_[old_top + 16] = {rest - 8, ChunkState::kUsed, arena};
-    free_to_unsorted(old_top + 16);
+    set_size(old_top + rest, fence | kPrevInUse);
+    memory_->put_word(old_top + rest + fence, fence);
+    blocks_[old_top + release_.header()] = {rest - release_.word(), ChunkState::kUsed, arena};
+    free_to_unsorted(old_top + release_.header());
   } else {
-    set_size(old_top, (rest + 16) | kPrevInUse);
-    memory_->put64(old_top + rest + 16, rest + 16);
+    set_size(old_top, (rest + fence) | kPrevInUse);
+    memory_->put_word(old_top + rest + fence, rest + fence);
   }
 }
 
@@ -251,16 +277,17 @@ void GlibcHeapBuilder::add_heap(size_t arena) {
 uint64_t GlibcHeapBuilder::foreign_sbrk(uint64_t bytes) {
   Arena& a = arenas_[kMain];
   const uint64_t old_top = a.top, old_end = a.end;
-  const uint64_t rest = old_end - old_top - kMinChunk;
-  const uint64_t start = align(old_end + bytes, 16);
+  const uint64_t fence = release_.header();
+  const uint64_t rest = (old_end - old_top - 2 * fence) / release_.alignment * release_.alignment;
+  const uint64_t start = release_.chunk_place(old_end + bytes);
   grow(kMain, align(start + kGrowth, kPage) - old_end);
   a.top = start;
   if (rest != 0) set_size(old_top, rest | kPrevInUse);
-  set_size(old_end - 32, 16 | kPrevInUse);
-  set_size(old_end - 16, 16 | kPrevInUse);
-  if (rest >= kMinChunk) {
-    blocks_[old_top + 16] = {rest - 8, ChunkState::kUsed, kMain};
-    free_to_unsorted(old_top + 16);
+  set_size(old_top + rest, fence | kPrevInUse);
+  set_size(old_top + rest + fence, fence | kPrevInUse);
+  if (rest >= release_.min_size()) {
+    blocks_[old_top + release_.header()] = {rest - release_.word(), ChunkState::kUsed, kMain};
+    free_to_unsorted(old_top + release_.header());
   }
   return old_end;
 }
@@ -269,7 +296,7 @@ size_t GlibcHeapBuilder::add_tcache(size_t arena, uint64_t slot) {
   require(release_.has_tcache(), "this release has no tcache");
   const uint64_t user = alloc(release_.tcache.struct_size, arena);
   blocks_[user].is_tcache_struct = true;
-  memory_->put64(slot, user);
+  memory_->put_word(slot, user);
   caches_.push_back({user, std::vector<std::deque<uint64_t>>(release_.tcache.bins)});
   return caches_.size() - 1;
 }
@@ -280,10 +307,10 @@ ArenaTotals GlibcHeapBuilder::totals(size_t arena) const {
   t.system_mem = a.system_mem;
   t.top = a.end - a.top;
   for (const auto& [index, headers] : a.bins) {
-    for (const uint64_t header : headers) t.binned += chunk_size(header + 16);
+    for (const uint64_t header : headers) t.binned += chunk_size(header + release_.header());
   }
   for (const auto& headers : a.fastbins) {
-    for (const uint64_t header : headers) t.fast += chunk_size(header + 16);
+    for (const uint64_t header : headers) t.fast += chunk_size(header + release_.header());
   }
   for (const auto& [user, block] : blocks_) {
     if (block.arena != arena) continue;

@@ -23,7 +23,7 @@ struct GlibcPlaces {
   uint64_t main_arena;
   uint64_t mp;
   uint64_t sbrk_base;   // page aligned
-  uint64_t first_heap;  // of the first thread arena; further heaps go 64 MiB lower each
+  uint64_t first_heap;  // of the first thread arena; further heaps go heap_max() lower each
   uint64_t mmap_top;    // mmapped chunks go below this
 };
 
@@ -46,22 +46,23 @@ class GlibcHeapBuilder {
  public:
   static constexpr size_t kMain = 0;
   static constexpr size_t kMmapped = ~size_t{0};
-  static constexpr uint64_t kHeapMax = 64 << 20;
   static constexpr uint64_t kGrowth = 0x21000;  // what an arena takes from the system at a time
 
-  // Maps the brk heap. `memory` must outlive this.
+  // Maps the brk heap. `memory` must outlive this, and have the machine's width and byte order.
   GlibcHeapBuilder(ImageBuilder* memory, const GlibcRelease& release, const GlibcPlaces& places);
 
   // User address of a new chunk carved from the arena's top, which grows as needed.
   uint64_t alloc(uint64_t size, size_t arena = kMain);
   // As many chunks of one size, one after the other.
   std::vector<uint64_t> alloc_many(size_t count, uint64_t size, size_t arena = kMain);
-  // Allocates one chunk such that the arena's top keeps exactly `bytes` (a multiple of 16, >= 32).
+  // Allocates one chunk such that the arena's top keeps the least possible not under `bytes`, which
+  // is not under the smallest chunk's size.
   uint64_t alloc_all_but(uint64_t bytes, size_t arena = kMain);
   uint64_t alloc_mmapped(uint64_t size) { return alloc_mmapped_adjacent({size})[0]; }
   // Several mmapped chunks side by side in one mapping, as the kernel merges them.
   std::vector<uint64_t> alloc_mmapped_adjacent(const std::vector<uint64_t>& sizes);
-  // memalign() of an mmapped chunk whose header moves `lead` bytes (a multiple of 16, > 0) up.
+  // memalign() of an mmapped chunk whose header moves `lead` bytes (a multiple of malloc's
+  // alignment, > 0) up: for a mapping aligned itself, the wanted alignment less malloc's.
   uint64_t alloc_mmapped_aligned(uint64_t size, uint64_t lead);
 
   void free_to_tcache(uint64_t user, size_t cache = 0);
@@ -88,6 +89,8 @@ class GlibcHeapBuilder {
   void finish();
 
   const GlibcRelease& release() const { return release_; }
+  // HEAP_MAX_SIZE.
+  uint64_t heap_max() const { return release_.word() == 8 ? 64 << 20 : 1 << 20; }
   const std::map<uint64_t, Block>& blocks() const { return blocks_; }
   ArenaTotals totals(size_t arena) const;
   size_t arena_count() const { return arenas_.size(); }
@@ -111,7 +114,7 @@ class GlibcHeapBuilder {
     uint64_t top, end;
     uint64_t system_mem = 0;
     std::map<unsigned, std::deque<uint64_t>> bins;  // headers, from the front
-    std::array<std::deque<uint64_t>, 10> fastbins;  // headers, from the head
+    std::array<std::deque<uint64_t>, 11> fastbins;  // headers, from the head
   };
   struct Cache {
     uint64_t user;
@@ -119,9 +122,10 @@ class GlibcHeapBuilder {
   };
 
   void set_size(uint64_t header, uint64_t size_and_flags) {
-    memory_->put64(header + 8, size_and_flags);
+    memory_->put_word(header + release_.word(), size_and_flags);
   }
   uint64_t flags_of(size_t arena) const { return arena == kMain ? 1 : 1 | 4; }
+  uint64_t tcache_index(uint64_t user) const;
   void map_heap(size_t arena, uint64_t previous);
   void grow(size_t arena, uint64_t bytes);
   // Marks a chunk as free, for its own header and for its neighbour's.
@@ -129,6 +133,9 @@ class GlibcHeapBuilder {
   void retire_block(uint64_t user, ChunkState state);
   void put_mmapped_header(uint64_t header, uint64_t lead, uint64_t total);
   uint64_t reserve_mmap(uint64_t bytes);
+  uint64_t mapping_size(uint64_t request, uint64_t lead) const;
+  uint64_t mapping_lead() const { return release_.chunk_place(0); }
+  void add_mmapped_block(uint64_t header, uint64_t bytes);
   void write_arena(size_t arena);
   void write_bins(size_t arena);
   void write_sorted_sizes(const std::deque<uint64_t>& headers);

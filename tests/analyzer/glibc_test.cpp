@@ -20,20 +20,24 @@ using test::state_of;
 void populate(ProcessBuilder* process, size_t arena, size_t cache) {
   GlibcHeapBuilder& heap = process->heap();
   std::vector<uint64_t> victims;
+  // Sizes are those of 64-bit machines; half of it on 32-bit ones.
+  const auto alloc = [&](uint64_t size) {
+    return heap.alloc(size * heap.release().word() / 8, arena);
+  };
   for (const uint64_t size : {1, 24, 25, 40, 104, 120, 121, 400, 1000, 1016, 5000, 70000}) {
-    heap.alloc(size, arena);
-    victims.push_back(heap.alloc(size, arena));
+    alloc(size);
+    victims.push_back(alloc(size));
   }
   heap.alloc(64, arena);
   if (heap.release().has_tcache()) {
     for (const uint64_t size : {24, 24, 24, 200, 1000}) {
-      heap.free_to_tcache(heap.alloc(size, arena), cache);
+      heap.free_to_tcache(alloc(size), cache);
     }
-    for (int i = 0; i < 7; ++i) heap.free_to_tcache(heap.alloc(56, arena), cache);
+    for (int i = 0; i < 7; ++i) heap.free_to_tcache(alloc(56), cache);
   }
   if (heap.release().has_fastbins()) {
     for (const uint64_t size : {24, 40, 40, 40, 120}) {
-      heap.free_to_fastbin(heap.alloc(size, arena));
+      heap.free_to_fastbin(alloc(size));
     }
   }
   heap.alloc(8, arena);
@@ -45,8 +49,8 @@ void populate(ProcessBuilder* process, size_t arena, size_t cache) {
     }
   }
   for (const uint64_t size : {2000, 2000, 2016, 2032, 2000, 90000, 3000}) {
-    const uint64_t user = heap.alloc(size, arena);
-    heap.alloc(16, arena);
+    const uint64_t user = alloc(size);
+    alloc(16);
     heap.free_to_bin(user);
   }
 }
@@ -71,25 +75,46 @@ void populate_all(ProcessBuilder* process) {
   populate(process, many, cache_of_many);
   heap.alloc_mmapped(200000);
   heap.alloc_mmapped_adjacent({140000, 300000, 5000});
-  heap.alloc_mmapped_aligned(300000, 0xff0);
+  heap.alloc_mmapped_aligned(300000, 0x1000 - heap.release().alignment);
 }
 
-class EveryGlibc : public ::testing::TestWithParam<unsigned> {};
+struct Build {
+  test::Machine machine;
+  unsigned minor;
+  bool arenas_per_thread = true;
+};
+
+void PrintTo(const Build& build, std::ostream* out) {
+  *out << build.machine.name << " 2." << build.minor;
+}
+
+class EveryGlibc : public ::testing::TestWithParam<Build> {
+ protected:
+  static test::ProcessOptions options() {
+    test::ProcessOptions options;
+    options.glibc = GetParam().minor;
+    options.machine = GetParam().machine;
+    options.arenas_per_thread = GetParam().arenas_per_thread;
+    return options;
+  }
+};
 
 TEST_P(EveryGlibc, AllChunksOfAllArenasAreFoundWithSizeAndState) {
-  ProcessBuilder process({.glibc = GetParam()});
+  ProcessBuilder process(options());
   populate_all(&process);
   expect_chunks(process.analyze(), process.heap());
 }
 
 TEST_P(EveryGlibc, CountersBalanceAndAgreeWithMallinfo) {
-  ProcessBuilder process({.glibc = GetParam()});
+  ProcessBuilder process(options());
   populate_all(&process);
   expect_counters(process.analyze(), process.heap());
 }
 
 TEST_P(EveryGlibc, TheLayoutIsChosenByFitWithoutAVersionString) {
-  ProcessBuilder process({.glibc = GetParam(), .banner = false});
+  test::ProcessOptions no_banner = options();
+  no_banner.banner = false;
+  ProcessBuilder process(no_banner);
   populate_all(&process);
   const Snapshot snapshot = process.analyze();
   expect_chunks(snapshot, process.heap());
@@ -97,7 +122,7 @@ TEST_P(EveryGlibc, TheLayoutIsChosenByFitWithoutAVersionString) {
 }
 
 TEST_P(EveryGlibc, AHeapWithOnlyAMainArenaIsWalked) {
-  ProcessBuilder process({.glibc = GetParam()});
+  ProcessBuilder process(options());
   for (int i = 0; i < 5; ++i) process.heap().alloc(100);
   const Snapshot snapshot = process.analyze();
   expect_chunks(snapshot, process.heap());
@@ -105,7 +130,9 @@ TEST_P(EveryGlibc, AHeapWithOnlyAMainArenaIsWalked) {
 }
 
 TEST_P(EveryGlibc, MallocInAStaticProgramIsFound) {
-  ProcessBuilder process({.glibc = GetParam(), .static_libc = true});
+  test::ProcessOptions linked_in = options();
+  linked_in.static_libc = true;
+  ProcessBuilder process(linked_in);
   populate_all(&process);
   const Snapshot snapshot = process.analyze();
   expect_chunks(snapshot, process.heap());
@@ -113,14 +140,15 @@ TEST_P(EveryGlibc, MallocInAStaticProgramIsFound) {
 }
 
 TEST_P(EveryGlibc, TheVersionNamesTheLayoutThatFitted) {
-  ProcessBuilder process({.glibc = GetParam()});
+  ProcessBuilder process(options());
   populate_all(&process);
   const Snapshot snapshot = process.analyze();
-  const unsigned minor = GetParam();
-  const std::string state = minor < 23   ? "2.12-2.22"
-                            : minor < 27 ? "2.23-2.26"
-                            : minor < 43 ? "2.27-2.42"
-                                         : "2.43";
+  const unsigned minor = GetParam().minor;
+  const std::string state = !GetParam().arenas_per_thread ? "2.12-2.14 without arenas per thread"
+                            : minor < 23                  ? "-2.22"
+                            : minor < 27                  ? "2.23-2.26"
+                            : minor < 43                  ? "2.27-2.42"
+                                                          : "2.43";
   const std::string& version = heap_named(snapshot, "main_arena").version;
   EXPECT_NE(version.find(state), std::string::npos) << version;
   const bool says_tcache = version.find("tcache") != std::string::npos;
@@ -128,10 +156,11 @@ TEST_P(EveryGlibc, TheVersionNamesTheLayoutThatFitted) {
 }
 
 TEST_P(EveryGlibc, AForeignBreakInsideTheMainHeapIsSteppedOver) {
-  for (const uint64_t left : {0x2000U, 0x400U, 0x50U, 0x30U, 0x20U}) {
+  for (const uint64_t left : {0x2000U, 0x400U, 0x50U, 0x30U, 0x20U, 0x18U, 0x10U}) {
     SCOPED_TRACE(left);
-    ProcessBuilder process({.glibc = GetParam()});
+    ProcessBuilder process(options());
     GlibcHeapBuilder& heap = process.heap();
+    if (left < heap.release().min_size()) continue;
     for (int i = 0; i < 20; ++i) heap.alloc(200);
     heap.alloc_all_but(left);
     const uint64_t foreign = heap.foreign_sbrk(0x1234);
@@ -144,10 +173,11 @@ TEST_P(EveryGlibc, AForeignBreakInsideTheMainHeapIsSteppedOver) {
 }
 
 TEST_P(EveryGlibc, RemnantsAtTheEndOfOlderHeapsAreNoChunksOfAnybody) {
-  for (const uint64_t left : {0x400U, 0x50U, 0x40U, 0x30U, 0x20U}) {
+  for (const uint64_t left : {0x400U, 0x50U, 0x40U, 0x30U, 0x20U, 0x18U, 0x10U}) {
     SCOPED_TRACE(left);
-    ProcessBuilder process({.glibc = GetParam()});
+    ProcessBuilder process(options());
     GlibcHeapBuilder& heap = process.heap();
+    if (left < heap.release().min_size()) continue;
     heap.alloc(1);
     const size_t arena = heap.add_arena();
     heap.alloc(1000, arena);
@@ -164,11 +194,14 @@ TEST_P(EveryGlibc, RemnantsAtTheEndOfOlderHeapsAreNoChunksOfAnybody) {
 }
 
 TEST_P(EveryGlibc, AnAlignedMmappedChunkIsReportedOnceAtItsRealPlace) {
-  for (const uint64_t lead : {0x30U, 0x70U, 0x1f0U, 0xff0U, 0x3ff0U, 0xfff0U}) {
-    SCOPED_TRACE(lead);
-    ProcessBuilder process({.glibc = GetParam()});
+  for (const uint64_t alignment : {0x20U, 0x40U, 0x80U, 0x200U, 0x1000U, 0x4000U, 0x10000U}) {
+    SCOPED_TRACE(alignment);
+    ProcessBuilder process(options());
+    const test::GlibcRelease& release = process.heap().release();
+    // Space for a smallest chunk must be before the moved one.
+    if (alignment - release.alignment < release.min_size()) continue;
     process.heap().alloc(1);
-    process.heap().alloc_mmapped_aligned(200000, lead);
+    process.heap().alloc_mmapped_aligned(200000, alignment - release.alignment);
     process.heap().alloc_mmapped(150000);
     const Snapshot snapshot = process.analyze();
     expect_chunks(snapshot, process.heap());
@@ -177,7 +210,7 @@ TEST_P(EveryGlibc, AnAlignedMmappedChunkIsReportedOnceAtItsRealPlace) {
 }
 
 TEST_P(EveryGlibc, ACacheHoldsChunksOfAnotherArena) {
-  ProcessBuilder process({.glibc = GetParam()});
+  ProcessBuilder process(options());
   GlibcHeapBuilder& heap = process.heap();
   if (!heap.release().has_tcache()) return;
   const size_t arena = heap.add_arena();
@@ -192,15 +225,34 @@ TEST_P(EveryGlibc, ACacheHoldsChunksOfAnotherArena) {
   EXPECT_EQ(state_of(snapshot, foreign), "cached");
 }
 
-std::string release_name(const ::testing::TestParamInfo<unsigned>& release) {
-  return "2_" + std::to_string(release.param);
+std::string build_name(const ::testing::TestParamInfo<Build>& build) {
+  return std::string(build.param.machine.name) + "_2_" + std::to_string(build.param.minor) +
+         (build.param.arenas_per_thread ? "" : "_plain");
 }
 
-// The first and the last release of every row of every table.
-INSTANTIATE_TEST_SUITE_P(Releases, EveryGlibc,
-                         ::testing::Values(12, 14, 15, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32,
-                                           33, 34, 35, 36, 41, 42, 43),
-                         release_name);
+// The first and the last release of every row of every table, as far as the machine has them.
+std::vector<Build> builds_of(const test::Machine& machine) {
+  std::vector<Build> builds;
+  for (const unsigned minor :
+       {12, 14, 15, 16, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 41, 42, 43}) {
+    if (minor >= machine.first_release) builds.push_back({machine, minor, true});
+  }
+  for (const unsigned minor : {12, 14}) {
+    if (minor >= machine.first_release) builds.push_back({machine, minor, false});
+  }
+  return builds;
+}
+
+// x86: aligned to 8 up to 2.25, to 16 from 2.26; x32: to 16; ARM: to 8; PowerPC: as x86,
+// big-endian.
+INSTANTIATE_TEST_SUITE_P(X8664, EveryGlibc, ::testing::ValuesIn(builds_of(test::kX8664)),
+                         build_name);
+INSTANTIATE_TEST_SUITE_P(S390x, EveryGlibc, ::testing::ValuesIn(builds_of(test::kS390x)),
+                         build_name);
+INSTANTIATE_TEST_SUITE_P(X86, EveryGlibc, ::testing::ValuesIn(builds_of(test::kX86)), build_name);
+INSTANTIATE_TEST_SUITE_P(X32, EveryGlibc, ::testing::ValuesIn(builds_of(test::kX32)), build_name);
+INSTANTIATE_TEST_SUITE_P(Arm, EveryGlibc, ::testing::ValuesIn(builds_of(test::kArm)), build_name);
+INSTANTIATE_TEST_SUITE_P(Ppc, EveryGlibc, ::testing::ValuesIn(builds_of(test::kPpc)), build_name);
 
 TEST(Glibc, AnArenaThatWasNeverUsedIsNoHeapAndNoProblem) {
   ProcessBuilder process({.glibc = 25});  // no tcache: nothing has been allocated

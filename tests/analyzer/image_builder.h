@@ -62,6 +62,7 @@ class ImageBuilder {
   void put_text(uint64_t address, std::string_view text, bool terminate = true);
   void fill(uint64_t address, uint64_t size, uint8_t value);
   uint64_t get64(uint64_t address) const { return get(address, 8); }
+  uint32_t get32(uint64_t address) const { return static_cast<uint32_t>(get(address, 4)); }
   uint64_t get_word(uint64_t address) const { return get(address, image_.pointer_width); }
 
   ModuleId add_module(Module module);

@@ -88,25 +88,6 @@ TEST(TaggedPointers, AreFollowed) {
   EXPECT_EQ(reach_of(snapshot, next), "reachable");
 }
 
-void expect_no_verdict(ProcessBuilder& process, const std::string& reason) {
-  const Snapshot snapshot = process.analyze();
-  EXPECT_EQ(snapshot.chunks.map.size(), 0U);
-  EXPECT_TRUE(snapshot.clusters.empty());
-  EXPECT_NE(test::complaints(snapshot).find(reason), std::string::npos)
-      << test::complaints(snapshot);
-}
-
-TEST(HeapsNotWalked, AreNamed) {
-  ProcessBuilder narrow;
-  narrow.heap().alloc(100);
-  narrow.memory().header().pointer_width = 4;
-  expect_no_verdict(narrow, "heaps of 32-bit glibc are not walked yet");
-  ProcessBuilder big;
-  big.heap().alloc(100);
-  big.memory().header().order = ByteOrder::kBig;
-  expect_no_verdict(big, "heaps of big-endian glibc are not walked yet");
-}
-
 TEST(HeapsNotWalked, OfTheBsdsAreNamed) {
   ProcessBuilder process;
   process.memory().header().os = "freebsd";

@@ -29,6 +29,7 @@ constexpr uint64_t kMainThreadPointer = kTls + 0x1740;
 constexpr uint64_t kStack = 0x7ffffffde000;
 constexpr uint64_t kStackSize = 0x21000;
 constexpr uint64_t kStackPointer = kStack + 0x1f800;
+constexpr uint64_t kThreadStacks = 0x7ffff6000000;
 constexpr uint64_t kThreadStackSize = 0x10000;
 // Thread-local memory below the thread pointer: the program's block first, libc's below it.
 constexpr uint64_t kLibcTlsSize = 0x90;
@@ -44,19 +45,46 @@ Segment segment(uint64_t base, uint64_t size, Permissions permissions, uint64_t 
   return {{Address(base), ByteCount(size)}, permissions, file_offset, size};
 }
 
-// The thread control block of x86-64: word 0 and word 2 point to itself, word 1 to the vector of
-// dynamic TLS, which the loader put into memory of its own.
-void put_thread_block(ImageBuilder* memory, uint64_t thread_pointer, uint64_t vector) {
-  memory->put64(thread_pointer, thread_pointer);
-  memory->put64(thread_pointer + 8, vector + 16);
-  memory->put64(thread_pointer + 16, thread_pointer);
-  memory->put64(vector, 2);       // slots
-  memory->put64(vector + 16, 1);  // generation
-  memory->put64(vector + 32, thread_pointer - kProgramTlsSize);
-  memory->put64(vector + 48, thread_pointer - kProgramTlsSize - kLibcTlsSize);
+}  // namespace
+
+// The ABIs' thread-local memory (ELF Handling For Thread-Local Storage, and glibc's tls.h): blocks
+// below the thread pointer, or `tcb` bytes behind the place that lies `bias` bytes below it. `dtv`:
+// where glibc keeps the vector of dynamic TLS, from that place.
+struct ProcessBuilder::Abi {
+  bool tls_below;
+  uint64_t bias, tcb;
+  int64_t dtv;
+};
+
+const ProcessBuilder::Abi& ProcessBuilder::abi() const {
+  static constexpr Abi kBelow64 = {true, 0, 0, 8}, kBelow32 = {true, 0, 0, 4};
+  static constexpr Abi kArmAbi = {false, 0, 8, 0}, kPpcAbi = {false, 0x7000, 0, -4};
+  if (machine_.architecture == Architecture::kArm) return kArmAbi;
+  if (machine_.architecture == Architecture::kPpc) return kPpcAbi;
+  return machine_.word == 8 ? kBelow64 : kBelow32;
 }
 
-}  // namespace
+// The thread control block. Below it lie the blocks of x86-64, i386 and s390x: then word 0 and word
+// 2 point to itself, and word 1 to the vector of dynamic TLS, which the loader put into memory of
+// its own.
+void ProcessBuilder::put_thread_block(uint64_t block, uint64_t vector) {
+  const uint64_t w = machine_.word, program = program_tls(block + abi().bias);
+  memory_.put_word(block + static_cast<uint64_t>(abi().dtv), vector + 2 * w);
+  if (abi().tls_below) {
+    memory_.put_word(block, block);
+    memory_.put_word(block + 2 * w, block);
+  }
+  memory_.put_word(vector, 2);          // slots
+  memory_.put_word(vector + 2 * w, 1);  // generation
+  memory_.put_word(vector + 4 * w, program);
+  memory_.put_word(vector + 6 * w,
+                   abi().tls_below ? program - kLibcTlsSize : program + kProgramTlsSize);
+}
+
+// Addresses of a 32-bit process are the lower halves of a 64-bit one's.
+uint64_t ProcessBuilder::at(uint64_t address) const {
+  return machine_.word == 8 ? address : address & 0xffffffff;
+}
 
 uint64_t ProcessBuilder::add_library(uint64_t base, const std::string& path, uint64_t data_size) {
   Module module;
@@ -77,74 +105,87 @@ uint64_t ProcessBuilder::add_library(uint64_t base, const std::string& path, uin
 }
 
 ProcessBuilder::ProcessBuilder(const ProcessOptions& options)
-    : next_global_(kProgramData + 0x100),
-      next_relro_(kProgramRelro + 0x40),
-      next_name_(kProgramNames),
-      next_function_(kProgramText + 0x200) {
-  const GlibcRelease release = glibc_release(options.glibc);
+    : machine_(options.machine),
+      next_global_(at(kProgramData) + 0x100),
+      next_relro_(at(kProgramRelro) + 0x40),
+      next_name_(at(kProgramNames)),
+      next_function_(at(kProgramText) + 0x200) {
+  memory_.header().architecture = machine_.architecture;
+  memory_.header().pointer_width = static_cast<unsigned>(machine_.word);
+  memory_.header().order = machine_.order;
+  const GlibcRelease release = glibc_release(options.glibc, machine_, options.arenas_per_thread);
   Module program;
   program.path = kProgramPath;
-  program.bias = kProgram;
-  program.range = {Address(kProgram), ByteCount(kProgramData + kProgramDataSize - kProgram)};
+  program.bias = at(kProgram);
+  program.range = {Address(at(kProgram)),
+                   ByteCount(at(kProgramData) + kProgramDataSize - at(kProgram))};
   program.is_executable = true;
-  program.segments = {segment(kProgram, kPage, kRead, 0),
-                      segment(kProgramText, kPage, kReadExecute, kPage),
-                      segment(kProgramRodata, 2 * kPage, kRead, 2 * kPage),
-                      segment(kProgramRelro, kPage + kProgramDataSize, kReadWrite, 4 * kPage)};
-  program.tls_image = AddressRange{Address(kProgramRelro), ByteCount(kProgramTlsSize)};
+  program.segments = {segment(at(kProgram), kPage, kRead, 0),
+                      segment(at(kProgramText), kPage, kReadExecute, kPage),
+                      segment(at(kProgramRodata), 2 * kPage, kRead, 2 * kPage),
+                      segment(at(kProgramRelro), kPage + kProgramDataSize, kReadWrite, 4 * kPage)};
+  program.tls_image = AddressRange{Address(at(kProgramRelro)), ByteCount(kProgramTlsSize)};
   const ModuleId id = memory_.add_module(std::move(program));
-  memory_.map(kProgram, kPage, kRead, RegionKind::kModuleRodata, kProgramPath, id);
-  memory_.map(kProgramText, kPage, kReadExecute, RegionKind::kModuleText, kProgramPath, id);
-  memory_.map(kProgramRodata, 2 * kPage, kRead, RegionKind::kModuleRodata, kProgramPath, id);
-  memory_.map(kProgramRelro, kPage, kRead, RegionKind::kModuleData, kProgramPath, id);
-  memory_.map(kProgramData, kProgramDataSize, kReadWrite, RegionKind::kModuleData, kProgramPath,
+  memory_.map(at(kProgram), kPage, kRead, RegionKind::kModuleRodata, kProgramPath, id);
+  memory_.map(at(kProgramText), kPage, kReadExecute, RegionKind::kModuleText, kProgramPath, id);
+  memory_.map(at(kProgramRodata), 2 * kPage, kRead, RegionKind::kModuleRodata, kProgramPath, id);
+  memory_.map(at(kProgramRelro), kPage, kRead, RegionKind::kModuleData, kProgramPath, id);
+  memory_.map(at(kProgramData), kProgramDataSize, kReadWrite, RegionKind::kModuleData, kProgramPath,
               id);
   memory_.header().executable = kProgramPath;
-  add_library(kLibstdcxx, "/usr/lib/x86_64-linux-gnu/libstdc++.so.6.0.30", kPage);
-  uint64_t malloc_data = kProgramData + kPage, banner = kProgramRodata + 0x400;
+  add_library(at(kLibstdcxx), "/usr/lib/x86_64-linux-gnu/libstdc++.so.6.0.30", kPage);
+  uint64_t malloc_data = at(kProgramData) + kPage, banner = at(kProgramRodata) + 0x400;
   if (!options.static_libc) {
-    malloc_data = add_library(kLibc, "/usr/lib/x86_64-linux-gnu/libc.so.6", kLibcDataSize);
+    malloc_data = add_library(at(kLibc), "/usr/lib/x86_64-linux-gnu/libc.so.6", kLibcDataSize);
     memory_.module(ModuleId(2)).tls_image =
-        AddressRange{Address(kLibc + kLibraryRelro), ByteCount(kLibcTlsSize)};
-    banner = kLibc + kLibraryRodata + 0x400;
+        AddressRange{Address(at(kLibc) + kLibraryRelro), ByteCount(kLibcTlsSize)};
+    banner = at(kLibc) + kLibraryRodata + 0x400;
   }
   memory_.put_text(banner, release.banner());
   if (!options.banner) memory_.drop(banner & ~(kPage - 1), kPage);
-  memory_.map(kTls, kTlsSize, kReadWrite, RegionKind::kAnonymous);
-  memory_.map(kStack, kStackSize, kReadWrite, RegionKind::kStack, "[stack]");
-  memory_.add_thread(1000, kStackPointer, kMainThreadPointer);
-  put_thread_block(&memory_, kMainThreadPointer, kTls + 0x100);
+  memory_.map(at(kTls), kTlsSize, kReadWrite, RegionKind::kAnonymous);
+  memory_.map(at(kStack), kStackSize, kReadWrite, RegionKind::kStack, "[stack]");
+  memory_.add_thread(1000, at(kStackPointer), thread_pointer());
+  put_thread_block(at(kMainThreadPointer), at(kTls) + 0x100);
   const uint64_t arena = malloc_data + 0xc80;
   heap_ = std::make_unique<GlibcHeapBuilder>(
-      &memory_, release, GlibcPlaces{arena, arena - 0x920, kBrk, kFirstThreadHeap, kMmapTop});
-  memory_.put64(tcache_slot(0) + 16, arena);  // thread_arena
+      &memory_, release,
+      GlibcPlaces{arena, arena - 0x920, at(kBrk), at(kFirstThreadHeap), at(kMmapTop)});
+  memory_.put_word(tcache_slot(0) + 2 * machine_.word, arena);  // thread_arena
   if (release.has_tcache()) heap_->add_tcache(GlibcHeapBuilder::kMain, tcache_slot(0));
 }
 
 uint64_t ProcessBuilder::global(unsigned words) {
   const uint64_t address = next_global_;
-  next_global_ += uint64_t{8} * words;
-  if (next_global_ > kProgramData + kPage) throw std::logic_error("no more globals");
+  next_global_ += machine_.word * words;
+  if (next_global_ > at(kProgramData) + kPage) throw std::logic_error("no more globals");
   return address;
 }
 
-uint64_t ProcessBuilder::thread_pointer() const { return kMainThreadPointer; }
-uint64_t ProcessBuilder::stack_pointer() const { return kStackPointer; }
-uint64_t ProcessBuilder::names_page() const { return kProgramNames; }
+uint64_t ProcessBuilder::thread_pointer() const { return at(kMainThreadPointer) + abi().bias; }
+uint64_t ProcessBuilder::stack_pointer() const { return at(kStackPointer); }
+uint64_t ProcessBuilder::names_page() const { return at(kProgramNames); }
 
-uint64_t ProcessBuilder::tls_slot() const { return kMainThreadPointer - kProgramTlsSize + 0x18; }
+uint64_t ProcessBuilder::tls_slot() const { return program_tls(thread_pointer()) + 0x18; }
+
+uint64_t ProcessBuilder::program_tls(uint64_t thread_pointer) const {
+  if (abi().tls_below) return thread_pointer - kProgramTlsSize;
+  return thread_pointer - abi().bias + abi().tcb;
+}
 
 uint64_t ProcessBuilder::tcache_slot(size_t thread) {
-  return memory_.thread(thread).thread_pointer - kProgramTlsSize - kLibcTlsSize + kTcacheInTls;
+  const uint64_t program = program_tls(memory_.thread(thread).thread_pointer);
+  return kTcacheInTls + (abi().tls_below ? program - kLibcTlsSize : program + kProgramTlsSize);
 }
 
 size_t ProcessBuilder::add_thread(uint32_t tid) {
   const uint64_t number = tid - 1000;
-  const uint64_t base = 0x7ffff6000000 + 0x100000 * number;
-  const uint64_t thread_pointer = base + kThreadStackSize - 0x900;
+  const uint64_t base = at(kThreadStacks) + 0x100000 * number;
+  const uint64_t block = base + kThreadStackSize - 0x900;
   memory_.map(base, kThreadStackSize, kReadWrite, RegionKind::kStack);
-  const size_t thread = memory_.add_thread(tid, base + kThreadStackSize - 0x2000, thread_pointer);
-  put_thread_block(&memory_, thread_pointer, kTls + 0x200 + 0x40 * number);
+  const size_t thread =
+      memory_.add_thread(tid, base + kThreadStackSize - 0x2000, block + abi().bias);
+  put_thread_block(block, at(kTls) + 0x200 + 0x40 * number);
   return thread;
 }
 
@@ -155,11 +196,11 @@ ClassInfo ProcessBuilder::add_class(const std::string& mangled, uint64_t second_
   memory_.put_text(next_name_, mangled);
   next_name_ += mangled.size() + 1;
   const auto word = [&](uint64_t value) {
-    memory_.put64(next_relro_, value);
-    next_relro_ += 8;
+    memory_.put_word(next_relro_, value);
+    next_relro_ += machine_.word;
   };
   const uint64_t type_info = next_relro_;
-  word(second_base == 0 ? kClassTypeInfo : kVmiClassTypeInfo);
+  word(second_base == 0 ? at(kClassTypeInfo) : at(kVmiClassTypeInfo));
   word(info.name);
   const auto table = [&](uint64_t offset) {
     word(uint64_t{0} - offset);
@@ -177,7 +218,7 @@ ClassInfo ProcessBuilder::add_class(const std::string& mangled, uint64_t second_
 }
 
 void ProcessBuilder::add_symbols(std::vector<SymbolSpec> symbols) {
-  for (SymbolSpec& symbol : symbols) symbol.value -= kProgram;
+  for (SymbolSpec& symbol : symbols) symbol.value -= at(kProgram);
   memory_.module(ModuleId(0)).file = memory_.keep(elf_symbol_file(symbols));
   memory_.module(ModuleId(0)).file_path = kProgramPath;
 }

@@ -1,7 +1,7 @@
 // ProcessBuilder: a whole synthetic process around a synthetic glibc heap: a program, libstdc++ and
 // libc, a main thread with its stack and thread-local memory, and places to put pointers to.
 //
-// Layout and sizes follow what x86-64 Linux gives a PIE; nothing in it points to a chunk but what
+// Layout and sizes follow what Linux gives a PIE; nothing in it points to a chunk but what
 // malloc itself keeps, until a test writes a pointer somewhere.
 #pragma once
 
@@ -19,6 +19,8 @@ struct ProcessOptions {
   unsigned glibc = 36;       // the release 2.N; 43 is the development version
   bool banner = true;        // libc's read-only data with its version string are in the dump
   bool static_libc = false;  // malloc is part of the program
+  Machine machine = kX8664;
+  bool arenas_per_thread = true;  // see glibc_release()
 };
 
 // How a class with virtual functions shows in memory; see ProcessBuilder::add_class().
@@ -61,9 +63,15 @@ class ProcessBuilder {
   const Image& last_image() const { return image_; }
 
  private:
+  struct Abi;
+  const Abi& abi() const;
+  uint64_t at(uint64_t address) const;
+  uint64_t program_tls(uint64_t thread_pointer) const;
+  void put_thread_block(uint64_t block, uint64_t vector);
   uint64_t add_library(uint64_t base, const std::string& path, uint64_t data_size);
 
   ImageBuilder memory_;
+  Machine machine_;
   std::unique_ptr<GlibcHeapBuilder> heap_;
   Image image_;
   uint64_t next_global_;

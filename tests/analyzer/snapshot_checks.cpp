@@ -79,7 +79,8 @@ namespace {
 // Free memory at the end of an arena's heap: a walk may show it as a chunk or not.
 std::set<uint64_t> tops_of(const GlibcHeapBuilder& heap) {
   std::set<uint64_t> tops;
-  for (size_t i = 0; i < heap.arena_count(); ++i) tops.insert(heap.top_of(i) + 16);
+  for (size_t i = 0; i < heap.arena_count(); ++i)
+    tops.insert(heap.top_of(i) + heap.release().header());
   return tops;
 }
 

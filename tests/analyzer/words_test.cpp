@@ -93,14 +93,14 @@ class WordsTest : public ::testing::TestWithParam<Abi> {
     heaps.claimed = {{Address(kHeap), ByteCount(kChunk * kChunks)}};
     Symbolizer symbolizer(image, FileSearch(), 1);
     TypeFinder types(image, &symbolizer.symbols());
-    const ReferenceGraph graph = build_references(image, heaps, &types, &heaps.chunks.type);
+    const ReferenceGraph graph = build_references(image, heaps, {}, &types, &heaps.chunks.type);
     ended = find_ended_threads(image, heaps.claimed);
     const Roots roots = find_roots(image, heaps.claimed, ended);
     EdgeFinder finder(image, heaps.chunks.map, &types);
     const std::vector<UnwoundStack> stacks(image.threads.size());
     OwnerTable owners(image, stacks, &symbolizer);
-    const std::vector<ChunkId> loader = find_loader_chunks(image, heaps.chunks.map, ended);
-    mark_reach({image, heaps, graph, roots, &finder, &owners, loader}, &heaps.chunks, nullptr);
+    const LoaderChunks loader = find_loader_chunks(image, heaps.chunks.map, roots, ended);
+    mark_reach({image, heaps, graph, roots, {}, &finder, &owners, loader}, &heaps.chunks, nullptr);
     type_rows = types.take_rows();
     owner_rows = owners.take_rows();
   }
