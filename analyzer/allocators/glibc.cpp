@@ -421,6 +421,10 @@ class GlibcWalk {
       total += chunk.mapping.size.value();
       parts_->claimed.push_back(chunk.mapping);
       add_mmapped_run(chunk, heap);
+      if (!chunk.damaged) continue;
+      problems.push_back("the header before " + hex(chunk.user.value()) + " is wrong");
+      report(diagnose_field(image_, shape_, *chunk.damaged, "the header of an mmapped chunk",
+                            chunk.expected));
     }
     row.mapped_bytes = total;
     if (problems.empty() && (expected != chunks.size() || expected_bytes != total)) {
