@@ -7,6 +7,7 @@
 
 #include "analyzer/allocators/allocator.h"
 #include "analyzer/allocators/glibc_arenas.h"
+#include "analyzer/allocators/glibc_checks.h"
 #include "analyzer/allocators/glibc_damage.h"
 #include "analyzer/allocators/glibc_lists.h"
 #include "analyzer/allocators/glibc_mmapped.h"
@@ -64,6 +65,7 @@ class GlibcWalk {
     for (const Tcache& tcache : tcaches_) add_tcache(tcache);
     if (tcaches_.empty()) miss_tcaches();
     add_mmapped();
+    skip_mcheck_headers(image_, shape_, parts_);
     finish();
   }
 
