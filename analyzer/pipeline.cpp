@@ -2,8 +2,10 @@
 
 #include "analyzer/clusters.h"
 #include "analyzer/heaps.h"
+#include "analyzer/holders.h"
 #include "analyzer/owners.h"
 #include "analyzer/references.h"
+#include "analyzer/retention.h"
 #include "analyzer/roots.h"
 #include "analyzer/stacks.h"
 #include "analyzer/types.h"
@@ -153,8 +155,10 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   OwnerTable owners(image, stacks, &symbolizer);
   const std::vector<ChunkId> loader = find_loader_chunks(image, chunks.map, ended);
   ReachTrace trace;
-  mark_reach({image, heaps, graph, roots, &finder, &owners, loader}, &chunks,
-             options.evidence != nullptr ? &trace : nullptr);
+  const ReachInput input = {image, heaps, graph, roots, &finder, &owners, loader};
+  mark_reach(input, &chunks, options.evidence != nullptr ? &trace : nullptr);
+  FoundHolders holders;
+  if (options.retained) holders = find_holders(input, chunks);
   s.types = types.take_rows();
   s.owners = owners.take_rows();
 
@@ -163,6 +167,15 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   s.clusters = find_clusters(graph, s.types, find_caveat(image, diagnostics), &chunks);
   s.chunks = std::move(chunks);
   s.corruption = name_suspects(std::move(heaps.corruption), s.chunks, s.types);
+
+  // What would become free with what.
+  if (options.retained) {
+    stage("finding who keeps what");
+    find_retention(graph, std::move(holders), &s, diagnostics);
+  } else {
+    diagnostics.add(Severity::kNote, "retention", "chunks", 0,
+                    "retained sizes were not asked for: chunk.retained is NULL");
+  }
 
   stage("counting");
   s.modules = module_rows(image, symbols);

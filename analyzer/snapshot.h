@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "analyzer/chunk_map.h"
+#include "analyzer/size_column.h"
 #include "formats/base/address.h"
 #include "formats/base/diagnostics.h"
 
@@ -42,6 +43,12 @@ struct ChunkTable {
   // Usable bytes that were not asked for; empty unless the allocator wrote that down.
   std::vector<uint32_t> slack;
   static constexpr uint32_t kUnknownSlack = ~uint32_t{0};
+  // Both are empty if nobody asked for retained sizes (PipelineOptions::retained).
+  SizeColumn retained;  // bytes that would become free with it; 0: its own usable ones
+  // What dominates it immediately: a chunk, kDominatedByOwner | owner, or kNoDominator.
+  std::vector<uint32_t> dominator;
+  static constexpr uint32_t kDominatedByOwner = uint32_t{1} << 31;
+  static constexpr uint32_t kNoDominator = ~uint32_t{0};
 };
 
 struct SnapshotInfo {
@@ -154,6 +161,37 @@ struct ClusterRow {
   std::string evidence;  // in words
 };
 
+// What one owner, one object that several owners share, or all objects of one type keep alive.
+struct RetainerRow {
+  std::string kind;  // the owner's, or 'object', or 'type'
+  std::string name;  // of the owner or type; "(416 bytes)" for an object without a type
+  std::string module;
+  std::string file;
+  uint32_t line = 0;
+  uint32_t thread = 0;                              // tid, 0 if none
+  Address address;                                  // of an object, else 0
+  uint64_t retained_count = 0, retained_bytes = 0;  // chunks that go with it, an object's own too
+  uint64_t direct_count = 0;  // of an owner: chunks it refers to; of a type: objects that count
+  std::string held_by;        // of an object: its owners, as far as they are known
+};
+
+// A guess: something that keeps a large part of what is alive.
+struct SuspectRow {
+  std::string kind;  // 'owner', 'object', 'owners' (of one name), 'objects' (of one type)
+  std::string name;
+  std::string module;
+  Address address;     // of an object, else 0
+  uint64_t count = 0;  // owners or objects that are meant: 1, or as many as the group has
+  uint64_t retained_count = 0, retained_bytes = 0;
+  double share = 0;  // of all live bytes, in per cent
+  // Where it accumulates: the object below which no single one keeps much; 0 for an owner itself.
+  Address accumulation;
+  std::string accumulation_name;
+  uint64_t children = 0;  // what hangs on it immediately
+  std::string evidence;   // in words
+  std::string confidence = "guess";
+};
+
 // Where a reader should look first; computed once, so that no query has to touch the chunks.
 struct UsageRow {
   std::string dimension;  // 'type', 'owner', 'module', 'size', 'heap', 'region', 'site'
@@ -193,6 +231,8 @@ struct Snapshot {
   std::vector<OwnerRow> owners;
   std::vector<ClusterRow> clusters;  // most bytes first
   std::vector<UsageRow> usage;
+  std::vector<RetainerRow> retainers;  // owners and objects, most bytes first; then types
+  std::vector<SuspectRow> suspects;    // most bytes first
   std::vector<AccountRow> account;
   std::vector<CorruptionRow> corruption;  // by address
   ChunkTable chunks;

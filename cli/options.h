@@ -19,6 +19,7 @@ struct Options {
   bool quiet = false;
   bool strict = false;
   bool progress = true;
+  bool retained = true;   // --no-retained
   unsigned jobs = 0;      // --jobs: worker threads, 0 for one per processor
   std::string database;   // --db
   std::string label;      // --label
