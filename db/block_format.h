@@ -21,13 +21,15 @@
 //                less the last one (zigzag)
 //              the sizes of the columns' frames, 0 for a column that is absent; columns behind the
 //                last size are absent too (the first five were there from the beginning)
-//   columns  zstd frames: span, state | reach << 2, type, owner, cluster, retained, dominator
+//   columns  zstd frames: span, state | reach << 2, type, owner, cluster, retained, dominator,
+//              slack
 //
-// The last two are numbers, nearly all of them small: 16 bits a chunk, low bytes and high bytes
+// The last three are numbers, nearly all of them small: 16 bits a chunk, low bytes and high bytes
 // apart, and behind them a varint for each chunk that has kFarNumber there. `retained` is what a
 // chunk retains beyond its own bytes, divided by kRetainedUnit; `dominator` the distance from the
-// chunk's address to its dominator's, in granules (zigzag), 0 if it has none. The varints are
-// bytes (zigzag too for `dominator`).
+// chunk's address to its dominator's, in granules (zigzag), 0 if it has none; `slack` the
+// usable bytes that were not asked for and one more, 0 if unknown. The varints are bytes (zigzag
+// too for `dominator`).
 //
 // zstd's checksum is on in every frame, so that a flipped bit is an error rather than other
 // numbers.
@@ -55,6 +57,7 @@ enum Column : size_t {
   kClusters,
   kRetained,
   kDominators,
+  kSlack,
   kColumns
 };
 inline constexpr size_t kFirstColumns = 5;  // that every block has sizes for

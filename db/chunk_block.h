@@ -21,6 +21,7 @@ inline constexpr uint32_t kClusterColumn = 16;
 // These need kPlaceColumns too.
 inline constexpr uint32_t kRetainedColumn = 32;
 inline constexpr uint32_t kDominatorColumn = 64;
+inline constexpr uint32_t kSlackColumn = 128;
 
 // Columns of equal length `count`, or empty if they were not asked for. Ids are those of the
 // snapshot's tables, ~0 for none; state and reach are values of ChunkState and Reach.
@@ -37,6 +38,7 @@ struct ChunkBlock {
   // Empty, though asked for, if the snapshot does not know it.
   std::vector<uint64_t> retained;
   std::vector<uint64_t> dominator;  // address; 0 for none
+  std::vector<uint32_t> slack;      // of the size, what was not asked for; ~0 if unknown
 };
 
 }  // namespace residue

@@ -178,6 +178,7 @@ Result<void> ChunkDecoder::decode(std::span<const std::byte> data, uint32_t colu
   if ((columns & kDominatorColumn) != 0) {
     RESIDUE_TRY(decode_dominators(header, frames[kDominators], block));
   }
+  if ((columns & kSlackColumn) != 0) RESIDUE_TRY(decode_slack(frames[kSlack], block));
   return {};
 }
 
@@ -282,6 +283,22 @@ Result<void> ChunkDecoder::decode_dominators(const Header& header, std::span<con
     const uint64_t distance =
         near == kFarNumber ? straight(far[next++]) : straight(near) << header.shift;
     block.dominator[i] = distance == 0 ? 0 : block.address[i] + distance;
+  }
+  return {};
+}
+
+Result<void> ChunkDecoder::decode_slack(std::span<const std::byte> frame, ChunkBlock& block) {
+  block.slack.clear();
+  if (frame.empty()) return {};
+  std::vector<uint64_t> far;
+  RESIDUE_TRY(unpack_numbers(frame, block.count, far));
+  block.slack.resize(block.count);
+  size_t next = 0;
+  for (size_t i = 0; i < block.count; ++i) {
+    const auto near = static_cast<uint64_t>(raw_[i] | raw_[block.count + i] << 8);
+    const uint64_t more = near == kFarNumber ? far[next++] : near;
+    if (more > ChunkTable::kUnknownSlack) return corrupt("a request out of range");
+    block.slack[i] = static_cast<uint32_t>(more - 1);  // 0 wraps to unknown
   }
   return {};
 }

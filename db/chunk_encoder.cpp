@@ -43,7 +43,7 @@ Result<void> ChunkEncoder::check() const {
   // Reach, types and the rest may be absent: then nothing is known of them.
   if (chunks_.state.size() == count && fits(chunks_.reach.size()) && fits(chunks_.type.size()) &&
       fits(chunks_.owner.size()) && fits(chunks_.cluster.size()) && fits(chunks_.retained.size()) &&
-      fits(chunks_.dominator.size())) {
+      fits(chunks_.dominator.size()) && fits(chunks_.slack.size())) {
     return {};
   }
   return Error{
@@ -95,6 +95,7 @@ Result<ChunkEncoder::Block> ChunkEncoder::finish() {
   }
   RESIDUE_ASSIGN(sizes[kRetained], append_retained(columns_));
   RESIDUE_ASSIGN(sizes[kDominators], append_dominators(columns_));
+  RESIDUE_ASSIGN(sizes[kSlack], append_slack(columns_));
   write_header(sizes);
   out_.assign(kPrefix.begin(), kPrefix.end());
   out_.resize(kPrefixBytes);
@@ -231,6 +232,17 @@ Result<size_t> ChunkEncoder::append_dominators(std::vector<std::byte>& out) {
         const uint64_t near =
             (distance & odd) == 0 ? zigzag(signed_distance >> shift_) : kFarNumber;
         return std::pair(near, zigzag(signed_distance));
+      },
+      out);
+}
+
+Result<size_t> ChunkEncoder::append_slack(std::vector<std::byte>& out) {
+  if (chunks_.slack.empty()) return size_t{0};
+  return append_numbers(
+      [this](uint32_t i) {
+        const uint32_t slack = chunks_.slack[first_id_ + i];
+        const uint64_t more = slack == ChunkTable::kUnknownSlack ? 0 : uint64_t{slack} + 1;
+        return std::pair(more, more);
       },
       out);
 }

@@ -89,6 +89,7 @@ class ChunkEncoder {
   Result<size_t> append_numbers(Number&& number, std::vector<std::byte>& out);
   Result<size_t> append_retained(std::vector<std::byte>& out);
   Result<size_t> append_dominators(std::vector<std::byte>& out);
+  Result<size_t> append_slack(std::vector<std::byte>& out);
   uint64_t dominator_address(uint32_t dominator) const;
   Result<size_t> append_frame(std::span<const uint8_t> raw, std::vector<std::byte>& out);
   void put(uint64_t value);

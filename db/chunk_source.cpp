@@ -90,6 +90,10 @@ void load_live(const ChunkTable& chunks, const BlockRef& ref, uint32_t columns, 
   if ((columns & kClusterColumn) != 0) copy_column(chunks.cluster, ref, none, block.cluster);
   if ((columns & kRetainedColumn) != 0) load_retained(chunks, ref, block);
   if ((columns & kDominatorColumn) != 0) load_dominators(chunks, ref, block);
+  if ((columns & kSlackColumn) != 0) {
+    block.slack.clear();
+    if (!chunks.slack.empty()) copy_column(chunks.slack, ref, none, block.slack);
+  }
 }
 
 }  // namespace

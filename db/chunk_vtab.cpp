@@ -154,6 +154,11 @@ int give_column(sqlite3_vtab_cursor* base, sqlite3_context* context, int column)
     case kColSize:
       give_integer(context, block.size[i]);
       break;
+    case kColRequested:
+      if (!block.slack.empty() && block.slack[i] != ~uint32_t{0}) {
+        give_integer(context, block.size[i] - block.slack[i]);
+      }
+      break;
     case kColHeap:
       give_id(context, block.heap[i]);
       break;
