@@ -323,8 +323,9 @@ ClusterRow ShapeTable::row_of(const Shape& shape, const std::string& caveat) con
     row.type = type.name;
     row.module = type.module;
   }
-  row.shape = list_of(shape.parts, name_of(head));
-  if (!shape.shared_parts.empty()) row.shape += " sharing " + list_of(shape.shared_parts, "");
+  head.count = 1;
+  row.shape = list_of(shape.parts, head);
+  if (!shape.shared_parts.empty()) row.shape += " sharing " + list_of(shape.shared_parts, {});
   return row;
 }
 
@@ -335,17 +336,31 @@ std::string ShapeTable::name_of(const Part& part) const {
   return text.append(part.text ? " bytes of text" : " bytes");
 }
 
-// "{Session, Request, 2 × 40 bytes}": first, then the parts, most bytes first.
-std::string ShapeTable::list_of(std::vector<Part> parts, const std::string& first) const {
-  std::vector<std::pair<uint64_t, std::string>> names;
-  for (const Part& part : parts) {
-    std::string name = part.count > 1 ? std::to_string(part.count) + " × " : "";
-    names.emplace_back(part.bytes, name.append(name_of(part)));
+// "{Session, Request, 2 × 40 bytes}": the head, if there is one, with those like it; then the other
+// parts, most bytes first.
+std::string ShapeTable::list_of(std::vector<Part> parts, Part head) const {
+  const auto like_head = [&head](const Part& part) {
+    return part.type == head.type && (part.type != kNone<TypeId>.value() ||
+                                      (part.text == head.text && part.least == head.least &&
+                                       part.most == head.most && part.least == part.most));
+  };
+  const auto it = std::find_if(parts.begin(), parts.end(), like_head);
+  if (head.count > 0 && it != parts.end()) {
+    head.count += it->count;
+    parts.erase(it);
   }
+  const auto name = [this](const Part& part) {
+    std::string text = part.count > 1 ? std::to_string(part.count) + " × " : "";
+    return text.append(name_of(part));
+  };
+  std::vector<std::pair<uint64_t, std::string>> names;
+  names.reserve(parts.size());
+  for (const Part& part : parts) names.emplace_back(part.bytes, name(part));
   std::sort(names.begin(), names.end(), [](const auto& a, const auto& b) {
     return a.first != b.first ? a.first > b.first : a.second < b.second;
   });
-  std::string text = "{" + first;
+  std::string text = "{";
+  if (head.count > 0) text += name(head);
   for (size_t i = 0; i < names.size(); ++i) {
     if (text.size() > 1) text += ", ";
     if (i == kMaxShownParts && names.size() > kMaxShownParts + 1) {
@@ -354,7 +369,7 @@ std::string ShapeTable::list_of(std::vector<Part> parts, const std::string& firs
     }
     text += names[i].second;
   }
-  return text + "}";
+  return text.append("}");
 }
 
 }  // namespace residue

@@ -90,7 +90,7 @@ class ShapeTable {
   std::vector<uint32_t> by_bytes() const;
   ClusterRow row_of(const Shape& shape, const std::string& caveat) const;
   std::string name_of(const Part& part) const;
-  std::string list_of(std::vector<Part> parts, const std::string& first) const;
+  std::string list_of(std::vector<Part> parts, Part head) const;
 
   const ChunkTable& chunks_;
   const std::vector<TypeRow>& types_;

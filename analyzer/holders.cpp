@@ -167,12 +167,12 @@ class HolderFinder {
     std::vector<ChunkId> loader;
     std::set_union(in_.loader.own.begin(), in_.loader.own.end(), in_.loader.vectors.begin(),
                    in_.loader.vectors.end(), std::back_inserter(loader));
-    const uint32_t owner = loader.empty() ? 0 : in_.owners->of_loader().value();
     for (const ChunkId id : loader) {
       if (chunks_.reach[id.value()] == Reach::kSystem) phase->chunk.push_back(id.value());
     }
     const auto end = static_cast<uint32_t>(phase->chunk.size());
     if (end == phase->begin.back()) return;
+    const uint32_t owner = in_.owners->of_loader().value();
     if (owner >= found_.direct.size()) found_.direct.resize(size_t{owner} + 1);
     found_.direct[owner] += end - phase->begin.back();
     phase->owner.push_back(owner);

@@ -258,6 +258,21 @@ TEST_F(ClustersTest, AShapeNamesTypesAndSizes) {
   EXPECT_EQ(row.shared, 0U);
 }
 
+TEST_F(ClustersTest, MembersLikeTheHeadAreNamedWithIt) {
+  const test::ClassInfo node = process.add_class("4Node");
+  const uint64_t a = alloc(56), b = alloc(56), c = alloc(56);
+  for (const uint64_t user : {a, b, c}) point(user, node.primary);
+  point(a + 8, b);
+  point(b + 8, c);
+  point(c + 8, a);
+  const uint64_t d = alloc(200), e = alloc(200);
+  point(d, e);
+  const Snapshot snapshot = process.analyze();
+  ASSERT_EQ(snapshot.clusters.size(), 2U);
+  EXPECT_EQ(snapshot.clusters[0].shape, "{2 × 200 bytes}");
+  EXPECT_EQ(snapshot.clusters[1].shape, "{3 × Node}");
+}
+
 TEST_F(ClustersTest, BuffersOfTypedHeadsMayDifferInSizeAndTheShapeSaysSo) {
   const test::ClassInfo session = process.add_class("7Session");
   for (const uint64_t size : {56U, 24U, 72U}) {

@@ -2,6 +2,8 @@
 //
 // The first line is a pattern, the second a text: our matcher must agree with LeakSanitizer's own,
 // which is linked into every fuzz target with AddressSanitizer. All lines are a file.
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <string>

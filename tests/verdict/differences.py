@@ -61,7 +61,6 @@ DIFFERENCES = {
                                           "Valgrind": ("indirectly", "child-of-stale")},
     ("unguarded", "below_dead_stack"): {"LeakSanitizer": ("direct", "mapping-is-no-root")},
     ("coroutine", "below_coroutines"): {"LeakSanitizer": ("direct", "mapping-is-no-root")},
-    ("coroutine", "in_suspended_frame"): {"LeakSanitizer": ("direct", "mapping-is-no-root")},
     ("exception", "exception"): {"Valgrind": ("possibly", "exception-header")},
     ("exception", "detail_of_exception"): {"Valgrind": ("possibly", "exception-header")},
     ("spare", "element3"): {"LeakSanitizer": ("reachable", "spare-capacity"),
