@@ -154,6 +154,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   TypeFinder types(image, &symbols);
   ReferenceGraph graph = build_references(image, heaps, spare, &types, &heaps.chunks.type);
   if (drop_shared_parts(image, heaps.chunks.map, graph, roots, &types, &spare)) {
+    graph = {};  // first: it is large
     graph = build_references(image, heaps, spare, &types, &heaps.chunks.type);
   }
 

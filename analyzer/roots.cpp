@@ -14,8 +14,6 @@ namespace {
 // Between the modules' blocks of static TLS, for alignment. What glibc keeps in reserve below them
 // is left to the stack: the first frames of a thread lie close behind it.
 constexpr uint64_t kTlsAlignment = 64;
-// What glibc keeps of a thread in its struct pthread: under 4 KiB (2.12–2.42).
-constexpr uint64_t kThreadStruct = 4096;
 // The thread id that pthread_join leaves in a descriptor.
 constexpr uint32_t kJoined = ~uint32_t{0};
 // struct pthread's alignment (glibc 2.12–2.42): TCB_ALIGNMENT of x86-64; elsewhere it is smaller,
@@ -28,7 +26,6 @@ class RootFinder {
              const std::vector<Address>& ended)
       : image_(image),
         claimed_(claimed),
-        ended_(ended),
         layout_(thread_layout(image)),
         stacks_(find_thread_stacks(image, ended)) {
     for (const Module& module : image.modules) {
@@ -128,86 +125,67 @@ class RootFinder {
       const uint64_t from = std::max(begin, stack->range.base.value());
       const uint64_t until = std::min(end, stack->range.end().value());
       add_anonymous(region, begin, from);
-      add_known_stack(region, from, until, stack->thread);
+      add_known_stack(region, from, until, *stack);
       begin = until;
     }
     if (any) add_anonymous(region, begin, end);
     return any;
   }
 
-  void add_known_stack(const Region& region, uint64_t begin, uint64_t end, uint32_t thread) {
-    if (thread == ThreadStack::kEnded) {
-      add(&roots_.dead, RootKind::kStack, region, begin, end, 0);
+  void add_known_stack(const Region& region, uint64_t begin, uint64_t end,
+                       const ThreadStack& stack) {
+    if (stack.thread == ThreadStack::kEnded) {
+      const uint64_t dead = std::clamp(was_joined(stack) ? end : stack.descriptor, begin, end);
+      add(&roots_.dead, RootKind::kStack, region, begin, dead, 0, DeadKind::kEndedThread);
+      add_live(RootKind::kAnonymous, region, dead, end, 0);
       return;
     }
     // A thread that runs on another stack (of a signal handler, of a coroutine) has left this one
     // at a place that is not known.
-    const uint64_t sp = image_.threads[thread].sp;
+    const uint64_t sp = image_.threads[stack.thread].sp;
     const bool here = sp >= begin && sp < end;
-    uint64_t live = here ? sp - std::min(sp - begin, layout_.red_zone) : begin;
+    add_stack_of(region, begin, end, here ? sp : begin, stack.thread);
+  }
+
+  // [begin, end) is a stack that is alive from `sp` on.
+  void add_stack_of(const Region& region, uint64_t begin, uint64_t end, uint64_t sp,
+                    uint32_t thread) {
+    uint64_t live = sp - std::min(sp - begin, layout_.red_zone);
     live &= ~(layout_.word - 1);
-    add(&roots_.dead, RootKind::kStack, region, begin, live, thread);
+    add(&roots_.dead, RootKind::kStack, region, begin, live, thread, DeadKind::kBelowStackPointer);
     split_at_tls(region, live, end, [&](uint64_t from, uint64_t until) {
       add_live(RootKind::kStack, region, from, until, thread);
     });
   }
 
+  // A region with stack pointers in it of which glibc says nothing: the first thread's, other C
+  // libraries', coroutines'. With more than one of them there are stacks without a guard page
+  // between them: below the lowest one everything is dead; above it nothing can be told apart.
   void add_stack(const Region& region) {
     const uint64_t begin = region.range.base.value();
     const uint64_t end = begin + region.bytes.size();
-    std::vector<AddressRange> dead;
+    uint64_t lowest = ~uint64_t{0};
     uint32_t owner = 0;
-    if (!dead_stack_in(begin, end, region, &dead, &owner)) {
+    for (uint32_t t = 0; t < image_.threads.size(); ++t) {
+      const uint64_t sp = image_.threads[t].sp;
+      if (sp < begin || sp >= end || sp >= lowest) continue;
+      lowest = sp;
+      owner = t;
+    }
+    if (lowest == ~uint64_t{0}) {
       add_live(RootKind::kAnonymous, region, begin, end, 0);
       return;
     }
-    for (const AddressRange& range : dead) {
-      add(&roots_.dead, RootKind::kStack, region, range.base.value(), range.end().value(), owner,
-          DeadKind::kBelowStackPointer);
-    }
-    for_each_unclaimed(dead, begin, end, [&](uint64_t first, uint64_t last) {
-      split_at_tls(region, first, last, [&](uint64_t from, uint64_t until) {
-        add_live(RootKind::kStack, region, from, until, owner);
-      });
-    });
+    add_stack_of(region, begin, end, is_elsewhere(owner, region) ? begin : lowest, owner);
   }
 
-  // What lies below the stack pointers in a region, sorted; false if there is none in it. glibc
-  // says where a thread's stack begins; stack pointers elsewhere are of coroutines, below which
-  // anything may lie. Of a thread glibc says nothing of, the whole region is the stack, and above
-  // the lowest stack pointer nothing can be told apart.
-  bool dead_stack_in(uint64_t begin, uint64_t end, const Region& region,
-                     std::vector<AddressRange>* dead, uint32_t* owner) const {
-    uint64_t lowest = ~uint64_t{0};
-    for (uint32_t t = 0; t < image_.threads.size(); ++t) {
-      const uint64_t sp = image_.threads[t].sp;
-      if (sp < begin || sp >= end) continue;
-      if (sp < lowest) *owner = t;
-      lowest = std::min(lowest, sp);
-    }
-    if (lowest == ~uint64_t{0}) return false;
-    for (uint32_t t = 0; t < image_.threads.size(); ++t) {
-      const Thread& thread = image_.threads[t];
-      if (thread.sp < begin || thread.sp >= end) continue;
-      uint64_t from = begin;
-      if (const auto block = stack_block(image_, layout_, thread.thread_pointer, tls_size_)) {
-        if (!block->contains(Address(thread.sp))) continue;
-        from = std::max(begin, block->base.value());
-      } else if (thread.sp != lowest || is_elsewhere(thread, region)) {
-        continue;
-      }
-      uint64_t until = thread.sp - std::min(thread.sp - from, layout_.red_zone);
-      until &= ~(layout_.word - 1);
-      if (from < until) dead->push_back({Address(from), ByteCount(until - from)});
-    }
-    std::sort(dead->begin(), dead->end(),
-              [](const AddressRange& a, const AddressRange& b) { return a.base < b.base; });
-    return true;
-  }
-
-  // The first thread of a process on a stack that is not the kernel's, which is there as well.
-  bool is_elsewhere(const Thread& thread, const Region& region) const {
-    return thread.tid == image_.pid && !is_kernel_stack(region) &&
+  // Whether the thread runs on a stack that is not its own, below which anything may lie: its own
+  // is known, or it is the first thread, whose stack the kernel made, and that is there as well.
+  bool is_elsewhere(uint32_t t, const Region& region) const {
+    const bool has_own = std::any_of(stacks_.begin(), stacks_.end(),
+                                     [t](const ThreadStack& s) { return s.thread == t; });
+    if (has_own) return true;
+    return image_.threads[t].tid == image_.pid && !is_kernel_stack(region) &&
            std::any_of(image_.regions.begin(), image_.regions.end(), [](const Region& other) {
              return other.kind != RegionKind::kModuleData && is_kernel_stack(other);
            });
@@ -215,26 +193,14 @@ class RootFinder {
 
   // pthread_join sets the id it leaves behind to -1 (glibc 2.3–2.42). Until then it may still come
   // and fetch what the thread returned, which lies in the descriptor.
-  bool was_joined(Address descriptor) const {
-    const auto tid = image_.value<uint32_t>(descriptor + ByteCount(layout_.tid));
+  bool was_joined(const ThreadStack& stack) const {
+    if (layout_.tid == 0) return false;
+    const auto tid = image_.value<uint32_t>(Address(stack.descriptor + layout_.tid));
     return tid.value_or(0) == kJoined;
   }
 
   // The main thread's TLS lies in anonymous memory of its own.
   void add_anonymous(const Region& region, uint64_t begin, uint64_t end) {
-    // A cached stack: dead from where glibc says that it begins, else from the start of the mapping
-    // or the end of what lies before it, to its descriptor.
-    for (auto it = std::lower_bound(ended_.begin(), ended_.end(), Address(begin));
-         it != ended_.end() && it->value() < end; ++it) {
-      const uint64_t until = std::min(end, it->value() + (was_joined(*it) ? kThreadStruct : 0));
-      if (until <= begin) continue;
-      const auto block = stack_block(image_, layout_, it->value(), tls_size_);
-      const uint64_t stack = block ? std::clamp(block->base.value(), begin, until) : begin;
-      add_live(RootKind::kAnonymous, region, begin, stack, 0);
-      begin = stack;
-      add(&roots_.dead, RootKind::kStack, region, begin, until, 0, DeadKind::kEndedThread);
-      begin = until;
-    }
     split_at_tls(region, begin, end, [&](uint64_t from, uint64_t until) {
       add_live(RootKind::kAnonymous, region, from, until, 0);
     });
@@ -269,7 +235,6 @@ class RootFinder {
 
   const Image& image_;
   const std::vector<AddressRange>& claimed_;
-  const std::vector<Address>& ended_;  // sorted
   const ThreadLayout& layout_;
   const std::vector<ThreadStack> stacks_;
   uint64_t tls_size_ = 0;
@@ -281,8 +246,7 @@ class RootFinder {
 std::vector<Address> find_ended_threads(const Image& image,
                                         const std::vector<AddressRange>& claimed) {
   std::vector<Address> ended;
-  // Elsewhere nothing in struct pthread tells it from other memory: ended threads' stacks stay
-  // alive there, and what only they refer to does.
+  // Elsewhere nothing in struct pthread tells it from other memory; see thread_stacks.cpp.
   const ThreadLayout& layout = thread_layout(image);
   if (layout.tid == 0) return ended;
   const WordFormat words(image);
@@ -329,11 +293,23 @@ Roots find_roots(const Image& image, const std::vector<AddressRange>& claimed,
 
 namespace {
 
-// By its name; "ld-2.31.so", "ld-linux-x86-64.so.2", "ld64.so.1", "ld.so.1", "ld-musl-….so.1".
+// glibc's, by its name: "ld-2.31.so", "ld-linux-x86-64.so.2", "ld64.so.1", "ld.so.1". musl's is the
+// whole C library.
 bool is_loader(const Module& module) {
   const std::string_view name = base_name(module.path);
   return name.starts_with("ld-linux") || name.starts_with("ld-2.") || name.starts_with("ld64.so") ||
-         name.starts_with("ld.so") || name.starts_with("ld-musl");
+         name.starts_with("ld.so");
+}
+
+// Whether a word at `location` is a link of a list {next, prev} to an element that links back. ld.so
+// keeps lists of stacks, and a stack may be the program's own memory.
+bool is_list_head(const Image& image, Address location, uint64_t pointer) {
+  const ByteCount word(image.pointer_width);
+  for (const auto link : {image.word(Address(pointer)), image.word(Address(pointer) + word)}) {
+    if (!link) continue;
+    if (*link == location.value() || *link == (location - word).value()) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -353,7 +329,9 @@ LoaderChunks find_loader_chunks(const Image& image, const ChunkMap& map, const R
     const Module* module = image.module_of(range.base);
     if (module == nullptr || !is_loader(*module)) continue;
     for (uint64_t at = 0; at + words.size <= range.bytes.size(); at += words.size) {
-      add(&chunks.own, image.untag(words.at(range.bytes, at)));
+      const uint64_t pointer = image.untag(words.at(range.bytes, at));
+      if (is_list_head(image, range.base + ByteCount(at), pointer)) continue;
+      add(&chunks.own, pointer);
     }
   }
   const auto dtv = static_cast<uint64_t>(thread_layout(image).dtv);

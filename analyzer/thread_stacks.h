@@ -17,11 +17,13 @@ struct ThreadStack {
   AddressRange range;  // guard, stack, static TLS and descriptor
   static constexpr uint32_t kEnded = ~uint32_t{0};
   uint32_t thread = kEnded;  // index into Image::threads
+  uint64_t descriptor = 0;   // of an ended thread: struct pthread
 };
 
-// Of the threads of the image and of those that ended (their thread pointers), in address order,
-// disjoint. A thread is missing whose descriptor says nothing that can be true: the main thread,
-// and those of other C libraries.
+// Of the threads of the image and of those that ended, in address order, disjoint. `ended`: thread
+// pointers of the latter where they can be had (find_ended_threads()); elsewhere they are found by
+// glibc's lists of stacks. A thread is missing whose descriptor says nothing that can be true: the
+// main thread, and those of other C libraries.
 std::vector<ThreadStack> find_thread_stacks(const Image& image, const std::vector<Address>& ended);
 
 }  // namespace residue

@@ -93,14 +93,18 @@ class WordsTest : public ::testing::TestWithParam<Abi> {
     heaps.claimed = {{Address(kHeap), ByteCount(kChunk * kChunks)}};
     Symbolizer symbolizer(image, FileSearch(), 1);
     TypeFinder types(image, &symbolizer.symbols());
-    const ReferenceGraph graph = build_references(image, heaps, {}, &types, &heaps.chunks.type);
+    ReferenceGraph graph = build_references(image, heaps, spare, &types, &heaps.chunks.type);
     ended = find_ended_threads(image, heaps.claimed);
     const Roots roots = find_roots(image, heaps.claimed, ended);
+    if (drop_shared_parts(image, heaps.chunks.map, graph, roots, &types, &spare)) {
+      graph = build_references(image, heaps, spare, &types, &heaps.chunks.type);
+    }
     EdgeFinder finder(image, heaps.chunks.map, &types);
     const std::vector<UnwoundStack> stacks(image.threads.size());
     OwnerTable owners(image, stacks, &symbolizer);
     const LoaderChunks loader = find_loader_chunks(image, heaps.chunks.map, roots, ended);
-    mark_reach({image, heaps, graph, roots, {}, &finder, &owners, loader}, &heaps.chunks, nullptr);
+    mark_reach({image, heaps, graph, roots, spare, &finder, &owners, loader}, &heaps.chunks,
+               nullptr);
     type_rows = types.take_rows();
     owner_rows = owners.take_rows();
   }
@@ -115,6 +119,7 @@ class WordsTest : public ::testing::TestWithParam<Abi> {
 
   ImageBuilder memory;
   std::vector<ChunkState> states;
+  std::vector<SparePart> spare;
   Image image;
   Heaps heaps;
   std::vector<Address> ended;
@@ -234,14 +239,83 @@ TEST_P(WordsTest, FreeChunksHoldOnlyStaleReferences) {
   EXPECT_EQ(reach(5), "leaked");
 }
 
+TEST_P(WordsTest, SpareCapacityHoldsOnlyStaleReferences) {
+  const uint64_t vector = kData + 0x40, end = chunk(1) + 2 * word();
+  spare.push_back({Address(end), Address(chunk(2) - word()), "vector `v`", Address(vector)});
+  point(vector, chunk(1));
+  point(end - word(), chunk(3));
+  point(end, chunk(4));
+  point(chunk(2) - 2 * word(), chunk(5));  // its last usable word
+  mark();
+  EXPECT_EQ(reach(1), "reachable");
+  EXPECT_EQ(reach(3), "reachable");
+  EXPECT_EQ(reach(4), "stale");
+  EXPECT_EQ(reach(5), "stale");
+}
+
+TEST_P(WordsTest, ABufferToWhichAnotherRefersHasNoSpareCapacity) {
+  const uint64_t vectors = kData + 0x40;
+  for (const uint64_t i : {1U, 2U, 3U}) {
+    const uint64_t vector = vectors + 0x40 * i;
+    spare.push_back(
+        {Address(chunk(i)), Address(chunk(i + 1) - word()), "vector `v`", Address(vector)});
+    point(vector, chunk(i));
+    point(vector + word(), chunk(i));  // it is empty
+    point(chunk(i) + 3 * word(), chunk(10 + i));
+  }
+  point(kData + 0x20, chunk(2));
+  point(kData + 0x20 + word(), chunk(8));
+  point(chunk(8) + word(), chunk(3));
+  mark();
+  EXPECT_EQ(reach(11), "stale");
+  EXPECT_EQ(reach(12), "reachable");
+  EXPECT_EQ(reach(13), "reachable");
+}
+
+TEST_P(WordsTest, OnlyALocalsBufferIsDoubtedForWhatIsOnTheStack) {
+  for (const uint64_t i : {1U, 2U}) {
+    const uint64_t vector = i == 1 ? kData + 0x40 : kSp + 0x100;
+    spare.push_back(
+        {Address(chunk(i)), Address(chunk(i + 1) - word()), "vector `v`", Address(vector)});
+    spare.back().is_local = i == 2;
+    point(vector, chunk(i));
+    point(kSp + 0x200 + i * word(), chunk(i));
+    point(chunk(i) + 3 * word(), chunk(10 + i));
+  }
+  mark();
+  EXPECT_EQ(reach(11), "stale");
+  EXPECT_EQ(reach(12), "reachable");
+}
+
+// Stacks of threads that glibc made: [stack, stack + 0x5000), the descriptor close to the end. It
+// says where its stack is, at a place that differs by version.
+class EndedThreadTest : public WordsTest {
+ protected:
+  static constexpr uint64_t kSize = 0x5000;
+
+  uint64_t map_stack(uint64_t stack) {
+    memory.map(stack, kSize, test::kReadWrite, RegionKind::kAnonymous);
+    const uint64_t descriptor = stack + 0x4000;
+    point(descriptor + 0x500, stack);
+    point(descriptor + 0x500 + word(), kSize);
+    return descriptor;
+  }
+};
+
 // Where struct pthread points to itself.
-class SelfPointerTest : public WordsTest {};
+class SelfPointerTest : public EndedThreadTest {
+ protected:
+  uint64_t add_stack(uint64_t stack, uint32_t tid) {
+    const uint64_t descriptor = map_stack(stack);
+    point(descriptor, descriptor);
+    point(descriptor + 2 * word(), descriptor);
+    memory.put32(descriptor + GetParam().tid, tid);
+    return descriptor;
+  }
+};
 
 TEST_P(SelfPointerTest, TheStackOfAnEndedThreadIsDead) {
-  const uint64_t stack = 0x75000000, descriptor = stack + 0x4000;
-  memory.map(stack, 0x5000, test::kReadWrite, RegionKind::kAnonymous);
-  point(descriptor, descriptor);
-  point(descriptor + 2 * word(), descriptor);
+  const uint64_t descriptor = add_stack(0x75000000, 0);
   point(descriptor + word(), chunk(3) + 2 * word());
   point(descriptor - 0x800, chunk(1));
   mark();
@@ -253,11 +327,7 @@ TEST_P(SelfPointerTest, TheStackOfAnEndedThreadIsDead) {
 // pthread_join reads what a thread returned from its descriptor, and leaves -1 there as the id.
 TEST_P(SelfPointerTest, WhatAThreadReturnedIsAliveUntilItIsJoined) {
   for (const bool joined : {false, true}) {
-    const uint64_t stack = joined ? 0x75100000 : 0x75000000, descriptor = stack + 0x4000;
-    memory.map(stack, 0x5000, test::kReadWrite, RegionKind::kAnonymous);
-    point(descriptor, descriptor);
-    point(descriptor + 2 * word(), descriptor);
-    memory.put32(descriptor + GetParam().tid, joined ? 0xffffffff : 0);
+    const uint64_t descriptor = add_stack(joined ? 0x75100000 : 0x75000000, joined ? ~0U : 0);
     point(descriptor - 0x800, chunk(joined ? 1 : 2));
     point(descriptor + 0x600, chunk(joined ? 3 : 4));
   }
@@ -270,34 +340,83 @@ TEST_P(SelfPointerTest, WhatAThreadReturnedIsAliveUntilItIsJoined) {
 }
 
 TEST_P(SelfPointerTest, TheStackOfALivingThreadIsNot) {
-  const uint64_t stack = 0x75000000, descriptor = stack + 0x4000;
-  memory.map(stack, 0x5000, test::kReadWrite, RegionKind::kAnonymous);
-  point(descriptor, descriptor);
-  point(descriptor + 2 * word(), descriptor);
-  memory.put32(descriptor + GetParam().tid, 4711);  // in another process's view of threads
+  const uint64_t descriptor = add_stack(0x75000000, 4711);  // in another process's view of threads
   point(descriptor - 0x800, chunk(1));
   mark();
   EXPECT_TRUE(ended.empty());
   EXPECT_EQ(reach(1), "reachable");
 }
 
+// Elsewhere glibc's list of stacks leads to them: its head is in libc's data; each element lies 24
+// words into its struct pthread, and the thread's id behind its two words.
+class StackListTest : public EndedThreadTest {
+ protected:
+  void link(const std::vector<uint64_t>& elements) {
+    for (size_t i = 0; i < elements.size(); ++i) {
+      const uint64_t next = elements[(i + 1) % elements.size()];
+      point(elements[i], next);
+      point(next + word(), elements[i]);
+    }
+  }
+  uint64_t add_stack(uint64_t stack, uint32_t tid) {
+    const uint64_t element = map_stack(stack) + 24 * word();
+    memory.put32(element + 2 * word(), tid);
+    return element;
+  }
+};
+
+TEST_P(StackListTest, TheStacksOfEndedThreadsAreDead) {
+  const uint64_t joined = add_stack(0x75000000, ~0U), ended_only = add_stack(0x75100000, 0);
+  const uint64_t runs = add_stack(0x75200000, 4711);
+  link({kData + 0x400, joined, ended_only, runs});
+  point(0x75003000, chunk(1));
+  point(0x75103000, chunk(2));
+  point(0x75203000, chunk(3));
+  point(0x75004800, chunk(4));  // behind the descriptor: perhaps the vector of dynamic TLS
+  mark();
+  EXPECT_EQ(reach(1), "stale");
+  EXPECT_EQ(reach(2), "stale");
+  EXPECT_EQ(reach(3), "reachable");
+  EXPECT_EQ(reach(4), "reachable");
+}
+
+TEST_P(StackListTest, ARingThatDoesNotCloseIsNoList) {
+  const uint64_t first = add_stack(0x75000000, 0), second = add_stack(0x75100000, 0);
+  link({kData + 0x400, first, second});
+  point(second + word(), kData + 0x400);
+  point(0x75003000, chunk(1));
+  mark();
+  EXPECT_EQ(reach(1), "reachable");
+}
+
+TEST_P(StackListTest, AnElementWithoutAStackMakesItNoList) {
+  const uint64_t first = add_stack(0x75000000, 0);
+  link({kData + 0x400, first, kTls + 0x18000});
+  point(0x75003000, chunk(1));
+  mark();
+  EXPECT_EQ(reach(1), "reachable");
+}
+
 constexpr Abi kX86_64 = {"x86_64", Architecture::kX86_64, 8, ByteOrder::kLittle, -0x20, 8, 128,
                          720};
 constexpr Abi kX86 = {"x86", Architecture::kX86, 4, ByteOrder::kLittle, -0x20, 4, 0, 104};
+constexpr Abi kArm = {"arm", Architecture::kArm, 4, ByteOrder::kLittle, 8, 0, 0};
+constexpr Abi kPpc64 = {"ppc64", Architecture::kPpc64, 8, ByteOrder::kBig, -0x7000, -0x7008, 288};
+constexpr Abi kMips = {"mips", Architecture::kMips, 4, ByteOrder::kBig, -0x7000, -0x7008, 0};
 constexpr Abi kS390x = {"s390x", Architecture::kS390x, 8, ByteOrder::kBig, -0x20, 8, 0, 208};
 
 INSTANTIATE_TEST_SUITE_P(
     Abis, WordsTest,
-    ::testing::Values(kX86_64, kX86, kS390x,
-                      Abi{"arm", Architecture::kArm, 4, ByteOrder::kLittle, 8, 0, 0},
+    ::testing::Values(kX86_64, kX86, kS390x, kArm, kPpc64, kMips,
                       Abi{"armeb", Architecture::kArm, 4, ByteOrder::kBig, 8, 0, 0},
                       Abi{"ppc", Architecture::kPpc, 4, ByteOrder::kBig, -0x7000, -0x7004, 0},
-                      Abi{"ppc64", Architecture::kPpc64, 8, ByteOrder::kBig, -0x7000, -0x7008, 288},
-                      Abi{"mips", Architecture::kMips, 4, ByteOrder::kBig, -0x7000, -0x7008, 0},
                       Abi{"mipsel", Architecture::kMips, 4, ByteOrder::kLittle, -0x7000, -0x7008,
                           0},
                       Abi{"riscv32", Architecture::kRiscv32, 4, ByteOrder::kLittle, 0, -8, 0}),
     [](const auto& parameter) { return std::string(parameter.param.name); });
+
+INSTANTIATE_TEST_SUITE_P(Abis, StackListTest, ::testing::Values(kArm, kPpc64, kMips),
+                         [](const auto& parameter) { return std::string(parameter.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(Abis, SelfPointerTest, ::testing::Values(kX86_64, kX86, kS390x),
                          [](const auto& parameter) { return std::string(parameter.param.name); });

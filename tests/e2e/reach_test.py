@@ -213,7 +213,8 @@ class ContextsTest(ReachCase):
 
     def test_classes(self):
         self.expect(reachable="on the thread's stack, on a suspended stack, on a running stack, "
-                              "on a signal handler's stack")
+                              "on a signal handler's stack, on a thread's stack in the heap, "
+                              "the heap's stack")
 
 
 class EndedThreadsTest(ReachCase):

@@ -1,4 +1,6 @@
-/* Stacks that are no thread's: of a suspended context, of the one that runs, of a signal handler. */
+/* Stacks that glibc did not make: of a suspended context, of the one that runs, of a signal handler,
+   of a thread that was given memory of malloc's. */
+#include <pthread.h>
 #include <signal.h>
 #include <ucontext.h>
 
@@ -37,6 +39,29 @@ NOINLINE static void start(ucontext_t* context, void (*function)(void)) {
   swapcontext(&own, context);
 }
 
+static pthread_barrier_t started;
+
+static void* on_own_stack(void* unused) {
+  void* volatile on_stack[4] = {block_named("on a thread's stack in the heap")};
+  pthread_barrier_wait(&started);
+  pause();
+  (void)on_stack[0];
+  return unused;
+}
+
+NOINLINE static void start_thread(void) {
+  pthread_t thread;
+  pthread_attr_t attributes;
+  void* stack = NULL;
+  pthread_barrier_init(&started, NULL, 2);
+  pthread_attr_init(&attributes);
+  if (posix_memalign(&stack, 4096, kStack) != 0) _exit(2);
+  note("the heap's stack", stack);
+  pthread_attr_setstack(&attributes, stack, kStack);
+  if (pthread_create(&thread, &attributes, on_own_stack, NULL) != 0) _exit(2);
+  pthread_barrier_wait(&started);
+}
+
 int main(void) {
   void* volatile on_stack[4] = {block_named("on the thread's stack")};
   stack_t alternate = {.ss_size = kStack};
@@ -44,6 +69,7 @@ int main(void) {
   alternate.ss_sp = malloc(kStack);
   sigaltstack(&alternate, NULL);
   sigaction(SIGUSR1, &action, NULL);
+  start_thread();
   start(&suspended, suspend);
   start(&running, run);
   (void)on_stack[0];
