@@ -1,7 +1,6 @@
 #include "analyzer/holders.h"
 
 #include <algorithm>
-#include <iterator>
 
 namespace residue {
 namespace {
