@@ -163,12 +163,14 @@ class HolderFinder {
   }
 
   void add_loader(Holders::Phase* phase) {
-    const uint32_t owner = in_.loader.empty() ? 0 : in_.owners->of_loader().value();
-    for (const ChunkId id : in_.loader) {
-      if (chunks_.reach[id.value()] == Reach::kSystem) phase->chunk.push_back(id.value());
+    for (const auto* chunks : {&in_.loader.own, &in_.loader.vectors}) {
+      for (const ChunkId id : *chunks) {
+        if (chunks_.reach[id.value()] == Reach::kSystem) phase->chunk.push_back(id.value());
+      }
     }
     const auto end = static_cast<uint32_t>(phase->chunk.size());
     if (end == phase->begin.back()) return;
+    const uint32_t owner = in_.owners->of_loader().value();
     if (owner >= found_.direct.size()) found_.direct.resize(size_t{owner} + 1);
     found_.direct[owner] += end - phase->begin.back();
     phase->owner.push_back(owner);

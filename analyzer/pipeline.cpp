@@ -153,7 +153,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   stage("reading references");
   TypeFinder types(image, &symbols);
   ReferenceGraph graph = build_references(image, heaps, spare, &types, &heaps.chunks.type);
-  if (drop_shared_locals(image, heaps.chunks.map, graph, roots, &types, &spare)) {
+  if (drop_shared_parts(image, heaps.chunks.map, graph, roots, &types, &spare)) {
     graph = build_references(image, heaps, spare, &types, &heaps.chunks.type);
   }
 
@@ -190,6 +190,9 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   if (options.retained) {
     stage("finding who keeps what");
     find_retention(graph, std::move(holders), &s, diagnostics);
+  } else {
+    diagnostics.add(Severity::kNote, "retention", "chunks", 0,
+                    "retained sizes were not asked for: chunk.retained is NULL");
   }
 
   stage("counting");

@@ -79,8 +79,10 @@ class ChunkChain {
     if (fence != kFencepostSize && fence != kMinSize) return false;
     uint64_t last = at + fence;
     if (is_main_ && is_fencepost(at) && is_fencepost(last)) {
-      if (last + 2 * kHeaderSize == length_) last += kHeaderSize;
-      return last + kHeaderSize == length_ && is_fencepost(last);
+      if (last + 2 * kHeaderSize == length_ && is_fencepost(last + kHeaderSize)) {
+        last += kHeaderSize;
+      }
+      return last + kHeaderSize <= length_ && length_ - last - kHeaderSize < kAlignment;
     }
     return last + kHeaderSize <= length_ && length_ - last - kHeaderSize < kAlignment &&
            readable(last) && size(last) == 0;

@@ -94,6 +94,9 @@ class PieceFinder {
     return end <= region.range.size.value() ? end : 0;
   }
 
+  // What two fenceposts leave of a piece whose chunks do not begin at multiples of the alignment.
+  uint64_t slack() const { return shape_.alignment - shape_.header(); }
+
   bool is_fencepost(const Region& region, uint64_t at) const {
     return readable(region, at) && head(region, at) == (shape_.fencepost() | kPrevInUse);
   }
@@ -105,7 +108,8 @@ class PieceFinder {
     uint64_t end = at + shape_.header();
     for (unsigned posts = 1; posts < 3 && is_fencepost(region, end); ++posts) {
       end += shape_.header();
-      if ((region.range.base.value() + end) % image_.page_size == 0) return end;
+      const uint64_t until = end + slack();
+      if ((region.range.base.value() + until) % image_.page_size == 0) return until;
     }
     return 0;
   }
@@ -113,7 +117,7 @@ class PieceFinder {
   // The last end that the brk heap can have behind `end`, or 0.
   uint64_t last_end(const Region& region, uint64_t end) const {
     if (region.range.contains(arena_.top)) return top_end(region);
-    const uint64_t posts = 2 * shape_.header();
+    const uint64_t posts = 2 * shape_.header() + slack();
     uint64_t at = region.bytes.size() / image_.page_size * image_.page_size;
     for (; at >= end + posts; at -= image_.page_size) {
       if (behind_fenceposts(region, at - posts) == at) return at;

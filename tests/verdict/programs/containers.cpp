@@ -99,6 +99,21 @@ __attribute__((noinline)) void vector(Frame& frame) {
   frame.slots[0] = k;
 }
 
+std::vector<Node*> list_of_nodes;
+
+// What a vector has dropped still stands in its buffer, behind its end.
+__attribute__((noinline)) void spare(Frame&) {
+  list_of_nodes.reserve(16);
+  for (int i = 0; i < 5; ++i) {
+    auto* node = new Node{};
+    tell("element", i, node, sizeof(Node), i < 3 ? kReachable : kStale);
+    list_of_nodes.push_back(node);
+  }
+  tell("buffer", list_of_nodes.data(), 16 * sizeof(Node*), kReachable);
+  list_of_nodes.resize(3);
+  escape(list_of_nodes);
+}
+
 __attribute__((noinline)) void deque(Frame&) {
   static Label lost{"lost_block", kIndirect};
   auto* d = make_container<Deque>("lost", kLeaked, &lost);
@@ -173,6 +188,7 @@ const Theme kContainers[] = {{"map", map},
                              {"hash", hash},
                              {"vector", vector},
                              {"deque", deque},
+                             {"spare", spare},
                              {"shared-cycle", shared_cycle},
                              {"shared-apart", shared_apart},
                              {"unique", unique},

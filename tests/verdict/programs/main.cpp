@@ -36,8 +36,23 @@ void put(const char* text, std::size_t length) {
   }
 }
 
+Build find(const char* name) {
+  for (const Theme* themes : {kShapes, kInteriors, kContainers, kRoots, kThreads, kAllocations}) {
+    for (; themes->name != nullptr; ++themes) {
+      if (name == nullptr) {
+        std::puts(themes->name);
+      } else if (std::strcmp(themes->name, name) == 0) {
+        return themes->build;
+      }
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
 // Everything still in scope, nothing dead left behind.
-[[noreturn]] __attribute__((noinline)) void snapshot() {
+__attribute__((noinline)) void snapshot() {
   scrub();
   if (__lsan_do_recoverable_leak_check != nullptr) {
     __lsan_do_recoverable_leak_check();
@@ -54,21 +69,6 @@ void put(const char* text, std::size_t length) {
   put("ready\n", 6);
   for (;;) pause();
 }
-
-Build find(const char* name) {
-  for (const Theme* themes : {kShapes, kInteriors, kContainers, kRoots, kThreads, kAllocations}) {
-    for (; themes->name != nullptr; ++themes) {
-      if (name == nullptr) {
-        std::puts(themes->name);
-      } else if (std::strcmp(themes->name, name) == 0) {
-        return themes->build;
-      }
-    }
-  }
-  return nullptr;
-}
-
-}  // namespace
 
 void tell(const char* name, const void* block, std::size_t size, const char* expected) {
   char line[256];

@@ -85,14 +85,14 @@ struct Failure {
 
 // The C++ runtime puts a header in front of a thrown object; everybody points behind it.
 __attribute__((noinline)) void exception(Frame&) {
-  auto* detail = make_node("detail_of_exception", kInterior);
+  auto* detail = make_node("detail_of_exception", kReachable);
   try {
     throw Failure{detail};
   } catch (const Failure& failure) {
     caught = std::current_exception();
     // 128 bytes: sizeof(__cxa_refcounted_exception) of the Itanium ABI's runtimes on LP64.
     tell("exception", reinterpret_cast<const char*>(&failure) - 128, 128 + sizeof(Failure),
-         kInterior);
+         kReachable);
   }
 }
 

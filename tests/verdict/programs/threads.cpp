@@ -1,7 +1,9 @@
 // Threads: what their stacks, registers and thread-local variables keep, and what they lose.
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -106,6 +108,74 @@ __attribute__((noinline)) void detached(Frame&) {
   while (gone_tid == 0 || exists(gone_tid)) usleep(1000);
 }
 
+void* volatile stack_bottom;
+
+void* unguarded_body(void*) {
+  pthread_attr_t attributes;
+  void* bottom = nullptr;
+  std::size_t size = 0;
+  pthread_getattr_np(pthread_self(), &attributes);
+  pthread_attr_getstack(&attributes, &bottom, &size);
+  pthread_attr_destroy(&attributes);
+  stack_bottom = bottom;
+  return nullptr;
+}
+
+// Without a guard page the dead stack and what is mapped right below it are one mapping.
+__attribute__((noinline)) void unguarded(Frame&) {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setguardsize(&attributes, 0);
+  pthread_t thread{};
+  pthread_create(&thread, &attributes, unguarded_body, nullptr);
+  pthread_join(thread, nullptr);
+  constexpr std::size_t kBytes = 1 << 16;
+  void* const below = static_cast<char*>(stack_bottom) - kBytes;
+  // MAP_STACK: kernels that mark stacks (6.7 on) merge only what is marked alike.
+  void* const page =
+      mmap(below, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  static_cast<void**>(page)[10] = make("below_dead_stack", 40, kReachable);
+}
+
+ucontext_t main_context;
+ucontext_t coroutines[2];
+
+__attribute__((noinline)) void fill_suspended(Frame& frame) {
+  frame.slots[0] = make("in_suspended_frame", 40, kReachable);
+}
+
+void suspend_with_block() {
+  Frame frame{};
+  fill_suspended(frame);
+  scrub();
+  swapcontext(&coroutines[0], &main_context);
+  escape(frame);
+}
+
+void snapshot_in_coroutine() { snapshot(); }
+
+void prepare(int i, void (*body)(), char* stack, std::size_t size) {
+  getcontext(&coroutines[i]);
+  coroutines[i].uc_stack.ss_sp = stack;
+  coroutines[i].uc_stack.ss_size = size;
+  coroutines[i].uc_link = nullptr;
+  makecontext(&coroutines[i], body, 0);
+}
+
+// One mapping holds data, the stack of a suspended coroutine and, above it, that of the running
+// one: what lies below the stack pointer there is alive.
+__attribute__((noinline)) void coroutine(Frame&) {
+  constexpr std::size_t kStack = 256 * 1024;
+  auto* memory = static_cast<char*>(
+      mmap(nullptr, 3 * kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  reinterpret_cast<void**>(memory)[10] = make("below_coroutines", 40, kReachable);
+  prepare(0, suspend_with_block, memory + kStack, kStack);
+  swapcontext(&main_context, &coroutines[0]);
+  prepare(1, snapshot_in_coroutine, memory + 2 * kStack, kStack);
+  scrub();
+  swapcontext(&main_context, &coroutines[1]);
+}
+
 void* joined_body(void*) { return make("result_of_joined", 40, kStale); }
 void* unjoined_body(void*) {
   gone_tid = static_cast<int>(syscall(SYS_gettid));
@@ -169,6 +239,8 @@ __attribute__((noinline)) void registers(Frame&) {
 const Theme kThreads[] = {{"second-thread", second_thread},
                           {"arenas", arenas},
                           {"detached", detached},
+                          {"unguarded", unguarded},
+                          {"coroutine", coroutine},
                           {"joined", joined},
                           {"unjoined", unjoined},
 #if defined(__x86_64__)

@@ -41,6 +41,10 @@ void* make(const char* name, std::size_t size, const char* expected);
 // Overwrites dead stack and the registers a call may change.
 void scrub();
 
+// Lets the process be looked at; see main.cpp. A theme calls it only when it must be on a stack of
+// its own then.
+[[noreturn]] void snapshot();
+
 // Waits for ever in a thread that was started for it, after scrub().
 [[noreturn]] void park();
 
