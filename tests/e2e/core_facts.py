@@ -147,7 +147,7 @@ class CoreFacts:
                   key=lambda found: int(found["count"]))
         count, each = int(row["count"]), int(row["bytes_each"])
         # A leftover pointer may make a few of them look different.
-        self.assertGreaterEqual(count, 0.99 * self.truth["leak.session.objects"])
+        self.assertGreaterEqual(count, self.truth["leak.session.objects"] - 4)
         # 288 bytes of four blocks, and now and then malloc's 16 more.
         self.assertLessEqual(288, each)
         self.assertLess(each, 288 + 16)
