@@ -118,6 +118,11 @@ class Explainer {
       const ClusterRow& row = s_.clusters[cluster];
       add("cluster", std::to_string(cluster) + ": " + std::to_string(row.count) + " x " +
                          row.shape + " = " + std::to_string(row.bytes) + " bytes");
+      if (row.suppression < s_.suppressions.size()) {
+        const SuppressionRow& rule = s_.suppressions[row.suppression];
+        add("", "suppressed by " + rule.kind + ":" + rule.pattern + " (" + rule.file + ":" +
+                    std::to_string(rule.line) + ")");
+      }
       add("evidence", row.evidence);
     }
   }

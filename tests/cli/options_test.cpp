@@ -29,6 +29,17 @@ TEST(Options, RepeatedSymbolDirectoriesKeepTheirOrder) {
   EXPECT_EQ(options->search.symbols, (std::vector<std::string>{"a", "b"}));
 }
 
+TEST(Options, SuppressionFilesAddUp) {
+  const auto options = parse({"--suppressions", "a", "leaks", "core", "--suppressions", "b"});
+  ASSERT_TRUE(options);
+  EXPECT_EQ(options->suppressions, (std::vector<std::string>{"a", "b"}));
+  EXPECT_TRUE(options->embedded_suppressions);
+  const auto without = parse({"leaks", "core", "--no-embedded-suppressions"});
+  ASSERT_TRUE(without);
+  EXPECT_TRUE(without->suppressions.empty());
+  EXPECT_FALSE(without->embedded_suppressions);
+}
+
 TEST(Options, StacksTakeAThreadAndALimit) {
   const auto options = parse({"--jobs", "3", "stacks", "core", "--tid", "71", "--limit", "0"});
   ASSERT_TRUE(options);
@@ -40,7 +51,8 @@ TEST(Options, StacksTakeAThreadAndALimit) {
 
 TEST(Options, CompletionKnowsCommandsAndOptions) {
   const std::string script = completion_script();
-  for (const char* word : {"analyze", "stacks", "--symbols", "--tid", "--format", "tsv"}) {
+  for (const char* word :
+       {"analyze", "stacks", "--symbols", "--tid", "--format", "tsv", "--suppressions"}) {
     EXPECT_NE(script.find(word), std::string::npos) << word;
   }
 }

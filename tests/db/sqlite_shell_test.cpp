@@ -52,7 +52,7 @@ TEST(SqliteShell, ReadsEveryTableAndView) {
       "heap",          "type",          "site",           "site_candidate", "owner",
       "cluster",       "usage_by_type", "usage_by_owner", "usage_by_site",  "usage_by_module",
       "usage_by_size", "usage_by_heap", "process",        "oom_event",      "oom_task",
-      "diagnostic",    "diff"};
+      "diagnostic",    "diff",          "suppression"};
   for (const std::string& name : expected) {
     EXPECT_NE(("\n" + names.output).find("\n" + name + "\n"), std::string::npos) << name;
   }

@@ -93,6 +93,25 @@ TEST(Store, EveryTableGetsItsRows) {
   }
 }
 
+TEST(Store, ClustersKnowTheRuleThatHidesThem) {
+  Database database = open_or_die(":memory:", Mode::kWrite);
+  auto heap = tiny();
+  ClusterRow hidden;
+  hidden.head = Address(0x20);
+  hidden.bytes_each = 31;
+  hidden.shared = 5;
+  hidden.suppression = 1;
+  heap.snapshot.clusters.push_back(hidden);
+  heap.snapshot.suppressions.push_back({"a.supp", 3, "leak", "foo", 0, 0, 0, 0});
+  heap.snapshot.suppressions.push_back({"b.supp", 4, "leak-size", "16-", 1, 20, 3, 40});
+  ASSERT_TRUE(store(database, heap.snapshot));
+  EXPECT_EQ(rows_of(database, "SELECT id, bytes_each, shared, suppressed FROM cluster"),
+            (Table{{"0", "0", "0", "NULL"}, {"1", "31", "5", "1"}}));
+  EXPECT_EQ(rows_of(database, "SELECT * FROM suppression"),
+            (Table{{"1", "0", "a.supp", "3", "leak", "foo", "0", "0", "0", "0"},
+                   {"1", "1", "b.supp", "4", "leak-size", "16-", "1", "20", "3", "40"}}));
+}
+
 TEST(Store, DiagnosticsThatWereDroppedAreCounted) {
   Database database = open_or_die(":memory:", Mode::kWrite);
   auto heap = tiny();

@@ -142,6 +142,21 @@ class CoreFacts:
         self.assertEqual(sum(int(row["chunks"]) for row in rows), len(chunks))
         self.assertEqual({row["module"] for row in rows}, {"leaky_service"})
 
+    def test_sessions_are_one_line_for_people(self):
+        row = max(self.cluster_rows("type = 'service::Session'"),
+                  key=lambda found: int(found["count"]))
+        count, each = int(row["count"]), int(row["bytes_each"])
+        # A leftover pointer may make a few of them look different.
+        self.assertGreaterEqual(count, self.truth["leak.session.objects"] - 4)
+        # 288 bytes of four blocks, and now and then malloc's 16 more.
+        self.assertLessEqual(288, each)
+        self.assertLess(each, 288 + 16)
+        self.assertLess(abs(int(row["bytes"]) - count * each), count)
+        self.assertRegex(row["shape"],
+                         r"^\{service::Session, 120.* bytes, 56.* bytes of text, 24.* bytes\}$")
+        lines = self.residue("leaks", self.core).stdout.splitlines()
+        self.assertEqual(sum(f"{count:,} × {row['shape']} = " in line for line in lines), 1)
+
     def test_cycles_are_leaked_and_counted_once_a_pair(self):
         publishers, subscribers = self.heap.publishers(), self.heap.subscribers()
         self.assert_numbers(publishers, self.requests(16))
