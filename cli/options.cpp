@@ -27,9 +27,10 @@ const std::vector<Command>& commands() {
        "the main job: walk the heaps, find what leaked and who owns the rest",
        1,
        kAny,
-       {"db", "label", "limit"},
-       "Prints a summary of each dump, its leaked clusters, types and owners. With --db every "
-       "dump\n"
+       {"db", "label", "limit", "no-retained"},
+       "Prints a summary of each dump: its leaked clusters, what keeps the rest alive, suspects,\n"
+       "types and owners. --no-retained leaves out what keeps what: it takes about half of the\n"
+       "time, and chunk.retained is then NULL. With --db every dump\n"
        "becomes a snapshot in the SQLite database FILE, which is created if it is missing; a dump\n"
        "that is already there is recognised. --limit N shows N rows per table (0: all).\n"
        "With --format json, csv or tsv: one row per dump."},
@@ -58,10 +59,12 @@ const std::vector<Command>& commands() {
        1,
        1,
        {"limit"},
-       "One line is one shape of leak: its count, chunks and bytes over all instances, the type "
-       "and\n"
-       "module of the head, the address of one head (for 'residue explain'), and what a single\n"
-       "instance consists of. SNAPSHOT is an id or a label; without it the newest counts."},
+       "One line is one shape of leak: how many there are, what one consists of, and the bytes of\n"
+       "all; before it chunks and bytes of all, bytes of one, the module of the head's type, and "
+       "the\n"
+       "address of one head (for 'residue explain'). SNAPSHOT is an id or a label; without it the\n"
+       "newest counts. Suppressed leaks are left out (--suppressions; docs/suppressions.md); in a\n"
+       "database they are what they were when the dump was stored."},
       {"explain",
        "DUMP ADDRESS",
        "all that is known of one address, and the path that keeps it",
@@ -69,7 +72,9 @@ const std::vector<Command>& commands() {
        2,
        {},
        "ADDRESS is hexadecimal with 0x, or decimal. Shows region, chunk, type, content, referrers\n"
-       "and the path from a root."},
+       "and the path from a root; of a chunk also its neighbours in memory, what it retains and "
+       "what\n"
+       "dominates it."},
       {"diff",
        "DB A B [--by DIMENSION]",
        "what grew between two snapshots of a database",
@@ -125,6 +130,10 @@ po::options_description global_options() {
       ("sysroot", po::value<std::string>()->value_name("DIR"),
        "look for modules below DIR instead of /")                               //
       ("debuginfod", "ask the servers of DEBUGINFOD_URLS for what is missing")  //
+      ("suppressions", po::value<std::vector<std::string>>()->value_name("FILE"),
+       "leaks to leave out, in LeakSanitizer's syntax (repeatable)")  //
+      ("no-embedded-suppressions",
+       "do not apply the program's own __lsan_default_suppressions()")  //
       ("format", po::value<std::string>()->value_name("NAME"),
        "table (default), json, csv or tsv")  //
       ("jobs", po::value<unsigned>()->value_name("N"),
@@ -144,6 +153,7 @@ po::options_description command_options() {
       ("label", po::value<std::string>()->value_name("TEXT"), "name of the snapshot")   //
       ("by", po::value<std::string>()->value_name("DIMENSION"), "one dimension only")   //
       ("tid", po::value<uint32_t>()->value_name("N"), "this thread only")               //
+      ("no-retained", "do not find out what keeps what")                                //
       ("limit", po::value<int64_t>()->value_name("N"), "show N rows (0: all)");
   return options;
 }
@@ -211,6 +221,10 @@ Result<Options> fill(const po::variables_map& values) {
   if (values.count("symbols") != 0) {
     options.search.symbols = values["symbols"].as<std::vector<std::string>>();
   }
+  if (values.count("suppressions") != 0) {
+    options.suppressions = values["suppressions"].as<std::vector<std::string>>();
+  }
+  options.embedded_suppressions = values.count("no-embedded-suppressions") == 0;
   options.search.executable = text(values, "exe");
   options.search.sysroot = text(values, "sysroot");
   options.search.debuginfod = values.count("debuginfod") != 0;
@@ -218,6 +232,7 @@ Result<Options> fill(const po::variables_map& values) {
   options.quiet = values.count("quiet") != 0;
   options.strict = values.count("strict") != 0;
   options.progress = values.count("no-progress") == 0 && !options.quiet;
+  options.retained = values.count("no-retained") == 0;
   options.database = text(values, "db");
   options.label = text(values, "label");
   options.dimension = text(values, "by");
@@ -269,6 +284,7 @@ std::string completion_script() {
          "  case $before in\n"
          "    --format) COMPREPLY=($(compgen -W 'table json csv tsv' -- \"$here\")); return ;;\n"
          "    --symbols|--sysroot) COMPREPLY=($(compgen -d -- \"$here\")); return ;;\n"
+         "    --suppressions|--db|--exe) COMPREPLY=($(compgen -f -- \"$here\")); return ;;\n"
          "    --by) COMPREPLY=($(compgen -W 'type owner module size heap' -- \"$here\")); return "
          ";;\n"
          "    help) COMPREPLY=($(compgen -W \"$names\" -- \"$here\")); return ;;\n"

@@ -3,10 +3,12 @@
 #include "db/query.h"
 
 #include <array>
+#include <cctype>
 #include <filesystem>
 #include <optional>
 
 #include "cli/analysis.h"
+#include "cli/leak_text.h"
 #include "cli/version.h"
 #include "db/database_file.h"
 #include "db/store.h"
@@ -41,12 +43,38 @@ Result<Database> open_database(const std::string& path) {
   return database;
 }
 
-Result<Source> open_source(const std::string& text, const Options& options, Streams streams) {
+// Whether a statement can see what keeps what, which takes half of an analysis: it names a column
+// or table of it, or has a '*' other than that of count(*).
+bool may_use_retained(const std::string& sql) {
+  std::string plain;
+  for (const char c : sql) {
+    if (std::isspace(static_cast<unsigned char>(c)) != 0) continue;
+    plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  for (const char* word : {"retain", "dominator", "suspect"}) {
+    if (plain.find(word) != std::string::npos) return true;
+  }
+  for (size_t at = plain.find('*'); at != std::string::npos; at = plain.find('*', at + 1)) {
+    if (at < 6 || plain.compare(at - 6, 8, "count(*)") != 0) return true;
+  }
+  return false;
+}
+
+// `retained`: whether to find out what keeps what, if `text` is a dump.
+Result<Source> open_source(const std::string& text, const Options& options, bool retained,
+                           Streams streams) {
   Source source;
   std::string path;
   std::string snapshot;
   split_snapshot(text, &path, &snapshot);
+  RESIDUE_TRY(load_suppressions(options));  // what is wrong with them should be known at once
   if (is_sqlite_file(path)) {
+    if (!options.suppressions.empty()) {
+      return Error{ErrorCode::kUsage,
+                   "--suppressions apply when a dump is analysed: " + path +
+                       " is a database, store the dump with them",
+                   {}};
+    }
     RESIDUE_ASSIGN(Database opened, open_database(path));
     source.database.emplace(std::move(opened));
     RESIDUE_ASSIGN(source.snapshot, resolve_snapshot(*source.database, snapshot));
@@ -56,8 +84,9 @@ Result<Source> open_source(const std::string& text, const Options& options, Stre
   if (!snapshot.empty() && std::filesystem::exists(path, ignored)) {
     return Error{ErrorCode::kUsage, path + ": is not a database: it has no snapshots to name", {}};
   }
-  RESIDUE_ASSIGN(source.analysis,
-                 analyze_dump(path, options, /*want_evidence=*/false, streams.err));
+  Options wanted = options;
+  wanted.retained = retained;
+  RESIDUE_ASSIGN(source.analysis, analyze_dump(path, wanted, /*want_evidence=*/false, streams.err));
   print_diagnostics(path, source.analysis->snapshot.diagnostics, options, streams.err);
   RESIDUE_ASSIGN(Database opened, Database::open(":memory:", Database::Mode::kWrite));
   source.database.emplace(std::move(opened));
@@ -85,10 +114,24 @@ class OneResult final : public RowSink {
   bool begun_ = false;
 };
 
+// What was left out, as LeakSanitizer says it; nothing if nothing was.
+Result<int> print_suppressions(Database& database, int64_t snapshot, std::ostream& out) {
+  const std::array<Cell, 1> parameters = {Cell(snapshot)};
+  Renderer renderer(out, OutputFormat::kTable);
+  UnlessEmpty sink(&renderer, [&out] { out << "\nSuppressions used:\n"; });
+  RESIDUE_TRY(query(database,
+                    "SELECT count, bytes, suppressed_count, suppressed_bytes, kind || ':' || "
+                    "pattern AS template, file, line FROM suppression WHERE snapshot = ?1 AND "
+                    "count > 0 ORDER BY id",
+                    sink, parameters));
+  return kExitDone;
+}
+
 }  // namespace
 
 Result<int> run_query(const Options& options, Streams streams) {
-  RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options, streams));
+  RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options,
+                                            may_use_retained(options.arguments[1]), streams));
   Renderer renderer(streams.out, options.format);
   if (options.format != OutputFormat::kJson) {
     RESIDUE_TRY(query(*source.database, options.arguments[1], renderer));
@@ -101,17 +144,27 @@ Result<int> run_query(const Options& options, Streams streams) {
 }
 
 Result<int> run_leaks(const Options& options, Streams streams) {
-  RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options, streams));
+  RESIDUE_ASSIGN(Source source,
+                 open_source(options.arguments[0], options, /*retained=*/false, streams));
   Renderer renderer(streams.out, options.format);
   const std::array<Cell, 2> parameters = {Cell(source.snapshot),
                                           Cell(options.limit <= 0 ? int64_t{-1} : options.limit)};
+  const std::string rest =
+      " FROM cluster WHERE snapshot = ?1 AND suppressed IS NULL ORDER BY bytes DESC, id LIMIT ?2";
+  if (options.format != OutputFormat::kTable) {
+    RESIDUE_TRY(query(*source.database,
+                      "SELECT count, chunks, bytes, bytes_each, shared, verdict, type, module, "
+                      "head, shape AS one_instance, evidence" +
+                          rest,
+                      renderer, parameters));
+    return kExitDone;
+  }
   // The evidence is a sentence, the same on most lines: too wide for a table.
-  std::string sql =
-      "SELECT count, chunks, bytes, verdict, type, module, head, shape AS one_instance";
-  if (options.format != OutputFormat::kTable) sql += ", evidence";
-  sql += " FROM cluster WHERE snapshot = ?1 ORDER BY bytes DESC, id LIMIT ?2";
-  RESIDUE_TRY(query(*source.database, sql, renderer, parameters));
-  return kExitDone;
+  LeakLines lines(&renderer);
+  RESIDUE_TRY(query(*source.database,
+                    "SELECT chunks, bytes, bytes_each, verdict, module, head, count, shape" + rest,
+                    lines, parameters));
+  return print_suppressions(*source.database, source.snapshot, streams.out);
 }
 
 Result<int> run_diff(const Options& options, Streams streams) {

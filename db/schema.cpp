@@ -70,6 +70,12 @@ CREATE TABLE owner (
 CREATE TABLE cluster (
   snapshot INTEGER NOT NULL, id INTEGER NOT NULL, head INTEGER, count INTEGER, chunks INTEGER,
   bytes INTEGER, shape TEXT, type TEXT, module TEXT, verdict TEXT, evidence TEXT,
+  bytes_each INTEGER, shared INTEGER, suppressed INTEGER,
+  PRIMARY KEY (snapshot, id)) WITHOUT ROWID;
+
+CREATE TABLE suppression (
+  snapshot INTEGER NOT NULL, id INTEGER NOT NULL, file TEXT, line INTEGER, kind TEXT,
+  pattern TEXT, count INTEGER, bytes INTEGER, suppressed_count INTEGER, suppressed_bytes INTEGER,
   PRIMARY KEY (snapshot, id)) WITHOUT ROWID;
 
 CREATE TABLE usage (
@@ -77,6 +83,18 @@ CREATE TABLE usage (
   used_count INTEGER NOT NULL, used_bytes INTEGER NOT NULL,
   leaked_count INTEGER NOT NULL, leaked_bytes INTEGER NOT NULL,
   PRIMARY KEY (snapshot, dimension, key)) WITHOUT ROWID;
+
+CREATE TABLE retainers (
+  snapshot INTEGER NOT NULL, id INTEGER NOT NULL, kind TEXT, name TEXT, module TEXT, file TEXT,
+  line INTEGER, thread INTEGER, address INTEGER, retained_count INTEGER, retained_bytes INTEGER,
+  direct_count INTEGER, held_by TEXT,
+  PRIMARY KEY (snapshot, id)) WITHOUT ROWID;
+
+CREATE TABLE suspect (
+  snapshot INTEGER NOT NULL, id INTEGER NOT NULL, kind TEXT, name TEXT, module TEXT,
+  address INTEGER, count INTEGER, retained_count INTEGER, retained_bytes INTEGER, share REAL,
+  accumulation INTEGER, accumulation_name TEXT, children INTEGER, evidence TEXT, confidence TEXT,
+  PRIMARY KEY (snapshot, id)) WITHOUT ROWID;
 
 CREATE TABLE account (
   snapshot INTEGER NOT NULL, id INTEGER NOT NULL, category TEXT, bytes INTEGER,

@@ -75,6 +75,27 @@ Result<void> store_heaps(sqlite3* db, int64_t id, const Snapshot& s) {
       });
 }
 
+Result<void> store_leaks(sqlite3* db, int64_t id, const Snapshot& s) {
+  RESIDUE_TRY(
+      each(db,
+           "INSERT INTO cluster (snapshot, id, head, count, chunks, bytes, shape, type, module, "
+           "verdict, evidence, bytes_each, shared, suppressed) "
+           "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+           s.clusters, [id](Statement& insert, size_t i, const ClusterRow& c) {
+             std::optional<uint64_t> suppressed;
+             if (c.suppression != ClusterRow::kNotSuppressed) suppressed = c.suppression;
+             return insert.run(id, i, c.head, c.count, c.chunks, c.bytes, c.shape, c.type, c.module,
+                               c.verdict, c.evidence, c.bytes_each, c.shared, suppressed);
+           }));
+  return each(db,
+              "INSERT INTO suppression (snapshot, id, file, line, kind, pattern, count, bytes, "
+              "suppressed_count, suppressed_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+              s.suppressions, [id](Statement& insert, size_t i, const SuppressionRow& r) {
+                return insert.run(id, i, r.file, r.line, r.kind, r.pattern, r.count, r.bytes,
+                                  r.suppressed_count, r.suppressed_bytes);
+              });
+}
+
 Result<void> store_findings(sqlite3* db, int64_t id, const Snapshot& s) {
   RESIDUE_TRY(each(db,
                    "INSERT INTO type (snapshot, id, name, module, origin, confidence) "
@@ -89,14 +110,7 @@ Result<void> store_findings(sqlite3* db, int64_t id, const Snapshot& s) {
                      return insert.run(id, i, o.kind, o.name, o.module, o.file, KnownNumber{o.line},
                                        KnownNumber{o.thread});
                    }));
-  return each(db,
-              "INSERT INTO cluster (snapshot, id, head, count, chunks, bytes, shape, type, module, "
-              "verdict, "
-              "evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-              s.clusters, [id](Statement& insert, size_t i, const ClusterRow& c) {
-                return insert.run(id, i, c.head, c.count, c.chunks, c.bytes, c.shape, c.type,
-                                  c.module, c.verdict, c.evidence);
-              });
+  return store_leaks(db, id, s);
 }
 
 Result<void> store_sums(sqlite3* db, int64_t id, const Snapshot& s) {
@@ -118,6 +132,30 @@ Result<void> store_sums(sqlite3* db, int64_t id, const Snapshot& s) {
               s.account, [id](Statement& insert, size_t i, const AccountRow& a) {
                 return insert.run(id, i, a.category, a.bytes, a.in_dump);
               });
+}
+
+Result<void> store_retention(sqlite3* db, int64_t id, const Snapshot& s) {
+  RESIDUE_TRY(each(
+      db,
+      "INSERT INTO retainers (snapshot, id, kind, name, module, file, line, thread, address, "
+      "retained_count, retained_bytes, direct_count, held_by) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      s.retainers, [id](Statement& insert, size_t i, const RetainerRow& r) {
+        return insert.run(id, i, r.kind, r.name, r.module, r.file, KnownNumber{r.line},
+                          KnownNumber{r.thread}, KnownNumber{r.address.value()}, r.retained_count,
+                          r.retained_bytes, KnownNumber{r.direct_count}, r.held_by);
+      }));
+  return each(
+      db,
+      "INSERT INTO suspect (snapshot, id, kind, name, module, address, count, retained_count, "
+      "retained_bytes, share, accumulation, accumulation_name, children, evidence, confidence) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      s.suspects, [id](Statement& insert, size_t i, const SuspectRow& r) {
+        return insert.run(id, i, r.kind, r.name, r.module, KnownNumber{r.address.value()}, r.count,
+                          r.retained_count, r.retained_bytes, r.share,
+                          KnownNumber{r.accumulation.value()}, r.accumulation_name, r.children,
+                          r.evidence, r.confidence);
+      });
 }
 
 Result<void> store_diagnostics(sqlite3* db, int64_t id, const Diagnostics& diagnostics) {
@@ -156,6 +194,7 @@ Result<void> store_rows(sqlite3* db, int64_t snapshot_id, const Snapshot& snapsh
   RESIDUE_TRY(store_findings(db, snapshot_id, snapshot));
   RESIDUE_TRY(store_sums(db, snapshot_id, snapshot));
   RESIDUE_TRY(store_corruption(db, snapshot_id, snapshot));
+  RESIDUE_TRY(store_retention(db, snapshot_id, snapshot));
   return store_diagnostics(db, snapshot_id, snapshot.diagnostics);
 }
 

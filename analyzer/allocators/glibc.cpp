@@ -10,6 +10,7 @@
 
 #include "analyzer/allocators/allocator.h"
 #include "analyzer/allocators/glibc_arenas.h"
+#include "analyzer/allocators/glibc_checks.h"
 #include "analyzer/allocators/glibc_damage.h"
 #include "analyzer/allocators/glibc_lists.h"
 #include "analyzer/allocators/glibc_mmapped.h"
@@ -71,6 +72,7 @@ class GlibcWalk {
     recover_cached();
     find_double_frees();
     add_mmapped();
+    skip_mcheck_headers(image_, shape_, parts_);
     finish();
   }
 
@@ -421,6 +423,10 @@ class GlibcWalk {
       total += chunk.mapping.size.value();
       parts_->claimed.push_back(chunk.mapping);
       add_mmapped_run(chunk, heap);
+      if (!chunk.damaged) continue;
+      problems.push_back("the header before " + hex(chunk.user.value()) + " is wrong");
+      report(diagnose_field(image_, shape_, *chunk.damaged, "the header of an mmapped chunk",
+                            chunk.expected));
     }
     row.mapped_bytes = total;
     if (problems.empty() && (expected != chunks.size() || expected_bytes != total)) {

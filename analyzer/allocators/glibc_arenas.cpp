@@ -24,7 +24,7 @@ constexpr const char* kStage = "glibc";
 constexpr size_t kMaxArenas = 65536;  // longest ring believed
 constexpr size_t kMaxHeapsPerArena = 1 << 20;
 constexpr uint64_t kMaxSystemMem = uint64_t{1} << 46;
-constexpr unsigned kMinEmptyBins = 40;  // of 127; a busy arena still has most large bins empty
+constexpr unsigned kMinEmptyBins = 40;  // of 127; or whose lists are sound at both ends
 constexpr unsigned kMaxOddBins = 2;     // bins that may be inconsistent: one list in flux
 
 class ArenaFinder {
@@ -38,22 +38,17 @@ class ArenaFinder {
   std::vector<Arena> find() {
     std::vector<Arena> found;
     scan_modules(&found);
-    if (found.empty()) scan_unknown_memory(&found);
-    if (!found.empty()) {
-      // A link that was overwritten may lead past some arenas.
-      const size_t on_rings = found.size();
-      find_orphans(&found);
-      for (size_t i = on_rings; i < found.size(); ++i) {
-        found[i].problems.push_back("no ring of arenas leads to it");
-      }
-      mend(&found);
-      return found;
-    }
+    if (!found.empty()) return finish(std::move(found));
     // A ring that does not close is believed only when there is no better one: with a wrong layout
     // rings break too.
     accept_broken_ = true;
     scan_modules(&found);
     if (found.empty()) find_damaged_main(&found);
+    accept_broken_ = false;
+    if (found.empty()) {
+      scan_unknown_memory(&found);
+      if (!found.empty()) return finish(std::move(found));
+    }
     const bool no_main = found.empty();
     find_orphans(&found);
     find_damaged_orphans(&found);
@@ -202,6 +197,12 @@ class ArenaFinder {
                  !malloc.is_chunk(bk)) {
         ++odd;
         if (odd > kMaxOddBins) return false;
+      } else {
+        // A heap in pieces has chunks in nearly every bin: lists that lead back count as well.
+        const uint64_t to_links = links.value() - header;
+        const bool leads_back = word(Address(fd + to_links + to_links / 2)) == header &&
+                                word(Address(bk + to_links)) == header;
+        if (leads_back) ++empty;
       }
     }
     return empty >= kMinEmptyBins;
@@ -475,6 +476,17 @@ class ArenaFinder {
     });
   }
 
+  // The rings close; but a link that was overwritten may lead past some arenas.
+  std::vector<Arena> finish(std::vector<Arena> found) {
+    const size_t on_rings = found.size();
+    find_orphans(&found);
+    for (size_t i = on_rings; i < found.size(); ++i) {
+      found[i].problems.push_back("no ring of arenas leads to it");
+    }
+    mend(&found);
+    return found;
+  }
+
   void mend(std::vector<Arena>* found) {
     for (Arena& arena : *found) {
       if (is_suspicious(arena)) mend_one(&arena);
@@ -508,7 +520,8 @@ class ArenaFinder {
   // Reads the arena anew, with what can be put right. True if that left it better.
   bool mend_one(Arena* arena) {
     const RepairedWords before = words_;
-    ArenaPlace place{arena->address, arena->layout, arena->shape, Address(0), 0, arena->module};
+    ArenaPlace place{arena->address, arena->layout, shape(*arena->layout), Address(0), 0,
+                     arena->module};
     bool good = false;
     if (arena->is_main) {
       good = repair_main_arena(image_, place, &words_);

@@ -83,33 +83,50 @@ class Memory {
     return good ? mapping : 0;
   }
 
-  bool is_moved_header(uint64_t start, uint64_t mapping, uint64_t lead) const {
+  // How many of the two words at `start` + `lead` are those of a header that was moved there.
+  // Either is no accident alone, but for a small `lead`: one word may have been overwritten.
+  unsigned fit_moved_header(uint64_t start, uint64_t mapping, uint64_t lead) const {
     if (lead + shape_.min_size() > mapping || start + lead + shape_.header() > bytes_.size()) {
-      return false;
+      return 0;
     }
     const Header h = header(start + lead);
-    return is_distance(h.prev_size, lead) && h.size == ((mapping - trailer_ - lead) | kIsMmapped);
+    const bool size_fits = h.size == moved_size(mapping, lead);
+    if (!is_distance(h.prev_size, lead)) return size_fits ? 1 : 0;
+    if (size_fits) return 2;
+    return lead + shape_.header() >= page_ ? 1 : 0;
+  }
+
+  uint64_t moved_size(uint64_t mapping, uint64_t lead) const {
+    return (mapping - trailer_ - lead) | kIsMmapped;
   }
 
   MmappedChunk describe(uint64_t at, uint64_t mapping) const {
     uint64_t lead = this->lead();
-    const uint64_t unmoved = lead;
+    unsigned best = 0;
+    const auto consider = [&](uint64_t candidate) {
+      const unsigned fit = candidate == this->lead() ? 0 : fit_moved_header(at, mapping, candidate);
+      if (fit > best) best = fit, lead = candidate;
+    };
     // The user address is the first multiple of the alignment behind the first header, one further
     // if less than a smallest chunk would be left before it.
-    for (uint64_t alignment = 8 * shape_.word; alignment < page_ && lead == unmoved;
-         alignment *= 2) {
-      if (is_moved_header(at, mapping, alignment - shape_.header()))
-        lead = alignment - shape_.header();
+    for (uint64_t alignment = 8 * shape_.word; alignment < page_ && best < 2; alignment *= 2) {
+      consider(alignment - shape_.header());
     }
     const uint64_t seen = std::min<uint64_t>(mapping, bytes_.size() - at);
     const uint64_t first = at + page_ - shape_.header();
-    for (uint64_t header = first; header + shape_.header() < at + seen && lead == unmoved;
+    for (uint64_t header = first; header + shape_.header() < at + seen && best < 2;
          header = next_page(first, header + page_)) {
-      if (is_moved_header(at, mapping, header - at)) lead = header - at;
+      consider(header - at);
     }
-    return {{Address(base_ + at), ByteCount(mapping)},
-            Address(base_ + at + lead + shape_.header()),
-            mapping - lead - shape_.header() - (trailer_ == 0 ? 0 : shape_.word)};
+    MmappedChunk chunk;
+    chunk.mapping = {Address(base_ + at), ByteCount(mapping)};
+    chunk.user = Address(base_ + at + lead + shape_.header());
+    chunk.usable = mapping - lead - shape_.header() - (trailer_ == 0 ? 0 : shape_.word);
+    if (best != 1) return chunk;
+    const bool size_is_wrong = is_distance(header(at + lead).prev_size, lead);
+    chunk.damaged = Address(base_ + at + lead + (size_is_wrong ? shape_.word : 0));
+    chunk.expected = size_is_wrong ? moved_size(mapping, lead) : lead;
+    return chunk;
   }
 
   const Shape& shape_;

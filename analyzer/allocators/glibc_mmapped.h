@@ -25,6 +25,9 @@ struct MmappedChunk {
   AddressRange mapping;
   Address user;
   uint64_t usable = 0;
+  // A word of a header that memalign moved, if it was overwritten, and what it must hold.
+  std::optional<Address> damaged;
+  uint64_t expected = 0;
 };
 
 // Every mmapped chunk in anonymous writable memory outside `claimed` (sorted, disjoint). `trailer`:
