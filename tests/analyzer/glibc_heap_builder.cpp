@@ -273,23 +273,41 @@ void GlibcHeapBuilder::add_heap(size_t arena) {
   }
 }
 
-// malloc.c, sysmalloc(), "contiguous" with a break that somebody else has moved.
-uint64_t GlibcHeapBuilder::foreign_sbrk(uint64_t bytes) {
-  Arena& a = arenas_[kMain];
-  const uint64_t old_top = a.top, old_end = a.end;
+// malloc.c, sysmalloc(): the double fencepost, behind what is left of the old top.
+void GlibcHeapBuilder::put_fenceposts(uint64_t old_top, uint64_t old_end) {
   const uint64_t fence = release_.header();
   const uint64_t rest = (old_end - old_top - 2 * fence) / release_.alignment * release_.alignment;
-  const uint64_t start = release_.chunk_place(old_end + bytes);
-  grow(kMain, align(start + kGrowth, kPage) - old_end);
-  a.top = start;
   if (rest != 0) set_size(old_top, rest | kPrevInUse);
   set_size(old_top + rest, fence | kPrevInUse);
   set_size(old_top + rest + fence, fence | kPrevInUse);
-  if (rest >= release_.min_size()) {
-    blocks_[old_top + release_.header()] = {rest - release_.word(), ChunkState::kUsed, kMain};
-    free_to_unsorted(old_top + release_.header());
-  }
+  if (rest < release_.min_size()) return;
+  blocks_[old_top + release_.header()] = {rest - release_.word(), ChunkState::kUsed, kMain};
+  free_to_unsorted(old_top + release_.header());
+}
+
+// The same, "contiguous" with a break that somebody else has moved.
+uint64_t GlibcHeapBuilder::foreign_sbrk(uint64_t bytes) {
+  Arena& a = arenas_[kMain];
+  const uint64_t old_top = a.top, old_end = a.end;
+  const uint64_t start = release_.chunk_place(old_end + bytes);
+  grow(kMain, align(start + kGrowth, kPage) - old_end);
+  a.top = start;
+  put_fenceposts(old_top, old_end);
   return old_end;
+}
+
+// The same, when MORECORE fails: MMAP_AS_MORECORE_SIZE is 1 MiB.
+void GlibcHeapBuilder::grow_by_mmap() {
+  constexpr uint64_t kPiece = 1 << 20;
+  Arena& a = arenas_[kMain];
+  const uint64_t old_top = a.top, old_end = a.end;
+  const uint64_t piece = reserve_mmap(kPiece);
+  a.heaps.push_back(piece);
+  a.contiguous = false;
+  a.top = release_.chunk_place(piece);
+  a.end = piece + kPiece;
+  a.system_mem += kPiece;
+  put_fenceposts(old_top, old_end);
 }
 
 size_t GlibcHeapBuilder::add_tcache(size_t arena, uint64_t slot) {

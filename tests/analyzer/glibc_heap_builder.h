@@ -80,6 +80,8 @@ class GlibcHeapBuilder {
   // Somebody else moves the break by `bytes`: the main heap goes on behind them.
   // Returns the first foreign byte.
   uint64_t foreign_sbrk(uint64_t bytes);
+  // The break cannot be moved any more: the main arena goes on in a mapping of its own.
+  void grow_by_mmap();
   // A thread's cache, allocated from `arena`, and the thread variable at `slot` pointing to it
   // (REQUIRES: release().has_tcache()). Returns the index for free_to_tcache().
   size_t add_tcache(size_t arena, uint64_t slot);
@@ -113,6 +115,7 @@ class GlibcHeapBuilder {
     std::vector<uint64_t> heaps;  // mappings, oldest first
     uint64_t top, end;
     uint64_t system_mem = 0;
+    bool contiguous = true;
     std::map<unsigned, std::deque<uint64_t>> bins;  // headers, from the front
     std::array<std::deque<uint64_t>, 11> fastbins;  // headers, from the head
   };
@@ -124,6 +127,8 @@ class GlibcHeapBuilder {
   void set_size(uint64_t header, uint64_t size_and_flags) {
     memory_->put_word(header + release_.word(), size_and_flags);
   }
+  // Closes what [old_top, old_end) leaves of the main arena before its top moved on.
+  void put_fenceposts(uint64_t old_top, uint64_t old_end);
   uint64_t flags_of(size_t arena) const { return arena == kMain ? 1 : 1 | 4; }
   uint64_t tcache_index(uint64_t user) const;
   void map_heap(size_t arena, uint64_t previous);

@@ -35,7 +35,7 @@ void GlibcHeapBuilder::write_arena(size_t arena) {
   if (at.attached_threads != kAbsent) memory_->put_word(a.state + at.attached_threads, 1);
   bool fast = false;
   for (const auto& list : a.fastbins) fast = fast || !list.empty();
-  uint32_t flags = arena == kMain ? 0 : 2;
+  uint32_t flags = arena == kMain && a.contiguous ? 0 : 2;
   if (at.have_fastchunks != kAbsent) {
     memory_->put32(a.state + at.have_fastchunks, fast ? 1 : 0);
   } else if (release_.has_fastbins() && !fast) {
