@@ -168,6 +168,7 @@ Heaps walk_heaps(const Image& image, Diagnostics& diagnostics) {
     if (id != kNone<ChunkId> && start == user.value()) heaps.system.push_back(id);
   }
   glibc::find_requested(image, parts.block_header, &chunks, diagnostics);
+  heaps.slack_is_behind = !chunks.slack.empty() && parts.block_header == 0;
   count(&heaps);
   return heaps;
 }

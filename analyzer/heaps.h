@@ -11,6 +11,9 @@
 namespace residue {
 
 struct Heaps {
+  // Whether ChunkTable::slack lies at the end of the chunk: nothing behind the bytes asked for is
+  // the program's. Elsewhere (memalign under mcheck) some of it may lie before them.
+  bool slack_is_behind = false;
   ChunkTable chunks;  // map and state are filled in; the other columns are sized and empty
   std::vector<HeapRow> rows;
   std::vector<AddressRange> claimed;      // sorted, disjoint: memory of allocators

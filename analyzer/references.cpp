@@ -153,6 +153,10 @@ class Extractor {
   void chunk(ChunkId id, uint64_t start, uint64_t usable, const Run& run) {
     const uint64_t at = start - run.begin.value();
     if (at >= run.bytes.size()) return;
+    if (heaps_.slack_is_behind) {
+      const uint32_t slack = heaps_.chunks.slack[id.value()];
+      if (slack != ChunkTable::kUnknownSlack) usable -= std::min<uint64_t>(usable, slack);
+    }
     const auto bytes = run.bytes.subspan(at, std::min<uint64_t>(usable, run.bytes.size() - at));
     if (heaps_.chunks.state[id.value()] == ChunkState::kUsed) {
       (*type_column_)[id.value()] = types_->type_of(bytes).value();

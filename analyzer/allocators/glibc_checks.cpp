@@ -99,8 +99,10 @@ uint64_t sampled_header(const Image& image, const Shape& shape, const HeapParts&
 }
 
 // Moves all starts of one run by `header` bytes. False, and nothing moved, if a chunk in use is too
-// small for that: then not all of this heap is mcheck's.
-bool move_run(uint64_t header, WalkedRun* walked) {
+// small for that: then not all of this heap is mcheck's. Chunks that are on a list (`listed`,
+// sorted) only look used; those that go with the chunk before are added to `dropped`.
+bool move_run(uint64_t header, const std::vector<Address>& listed, WalkedRun* walked,
+              std::vector<Address>* dropped) {
   const uint64_t gap = walked->run.gap + header;
   const bool alone = walked->states.size() == 1;
   if (!alone) {
@@ -114,10 +116,14 @@ bool move_run(uint64_t header, WalkedRun* walked) {
     std::vector<size_t> small;
     for (size_t i = 0; i + 1 < granules.size(); ++i) {
       if ((granules[i + 1] - granules[i]) << walked->granule_shift > gap) continue;
-      if (i == 0 || walked->states[i] == ChunkState::kUsed) return false;
+      const Address user = walked->run.begin + ByteCount(granules[i] << walked->granule_shift);
+      const bool used = walked->states[i] == ChunkState::kUsed &&
+                        !std::binary_search(listed.begin(), listed.end(), user);
+      if (i == 0 || used) return false;
       small.push_back(i);
     }
     for (auto i = small.rbegin(); i != small.rend(); ++i) {
+      dropped->push_back(walked->run.begin + ByteCount(granules[*i] << walked->granule_shift));
       walked->starts[granules[*i] / 64] &= ~(uint64_t{1} << (granules[*i] % 64));
       walked->states.erase(walked->states.begin() + static_cast<int64_t>(*i));
     }
@@ -132,9 +138,13 @@ bool move_run(uint64_t header, WalkedRun* walked) {
   return true;
 }
 
-// Moves the addresses on a list that lie in moved runs (sorted, where they were).
+// Moves the addresses on a list that lie in moved runs (sorted, where they were), but for those of
+// chunks that were dropped (sorted), which leave it.
 void move_list(uint64_t header, const std::vector<AddressRange>& moved,
-               std::vector<Address>* list) {
+               const std::vector<Address>& dropped, std::vector<Address>* list) {
+  std::erase_if(*list, [&](Address user) {
+    return std::binary_search(dropped.begin(), dropped.end(), user);
+  });
   for (Address& user : *list) {
     const auto after =
         std::upper_bound(moved.begin(), moved.end(), user,
@@ -236,14 +246,21 @@ void skip_mcheck_headers(const Image& image, const Shape& shape, HeapParts* part
   const uint64_t header = sampled_header(image, shape, *parts);
   if (header == 0) return;
   parts->block_header = header;
+  std::vector<Address> listed = parts->cached;
+  listed.insert(listed.end(), parts->freed.begin(), parts->freed.end());
+  std::sort(listed.begin(), listed.end());
+  std::vector<Address> dropped;
   std::vector<AddressRange> moved;
   for (WalkedRun& walked : parts->runs) {
     const AddressRange before{walked.run.begin, walked.run.end - walked.run.begin};
-    if (move_run(header, &walked)) moved.push_back(before);
+    if (move_run(header, listed, &walked, &dropped)) moved.push_back(before);
   }
   std::sort(moved.begin(), moved.end(),
             [](const AddressRange& a, const AddressRange& b) { return a.base < b.base; });
-  for (auto* list : {&parts->cached, &parts->freed, &parts->system}) move_list(header, moved, list);
+  std::sort(dropped.begin(), dropped.end());
+  for (auto* list : {&parts->cached, &parts->freed, &parts->system}) {
+    move_list(header, moved, dropped, list);
+  }
 }
 
 void find_requested(const Image& image, uint64_t block_header, ChunkTable* chunks,

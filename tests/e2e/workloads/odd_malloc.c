@@ -5,7 +5,7 @@
 //   threads    arenas of several threads, some ended (with huge pages: another HEAP_MAX_SIZE)
 //   requests   blocks of many sizes in every way of asking (for checking mallocs)
 //
-// Writes one line per block, `live|leaked|freed ADDRESS USABLE REQUESTED`, and one line `mallinfo
+// Writes one line per block, `live|aligned|leaked|freed ADDRESS USABLE REQUESTED`, and one line `mallinfo
 // ARENA UORDBLKS FORDBLKS HBLKS HBLKHD` per copy of malloc. It remembers addresses inverted, but
 // for those of live blocks.
 #define _GNU_SOURCE
@@ -32,7 +32,7 @@ struct Malloc {
 };
 static const struct Malloc kOwn = {malloc, free, malloc_usable_size, mallinfo2};
 
-enum Fate { kLive, kLeaked, kFreed };
+enum Fate { kLive, kAligned, kLeaked, kFreed };  // kAligned: alive, from memalign()
 static struct Note {
   uintptr_t inverted;
   size_t usable, requested;
@@ -49,7 +49,7 @@ static void note(const struct Malloc* m, void* block, size_t requested, enum Fat
   if (note_count == kMaxBlocks) _exit(3);
   const unsigned i = note_count++;
   notes[i] = (struct Note){~(uintptr_t)block, usable, requested, fate};
-  if (fate == kLive) live[i] = block;
+  if (fate <= kAligned) live[i] = block;
   pthread_mutex_unlock(&lock);
 }
 
@@ -92,7 +92,7 @@ static void say(const struct Malloc* m) {
 }
 
 static void tell_and_abort(void) {
-  static const char* const kFates[] = {"live", "leaked", "freed"};
+  static const char* const kFates[] = {"live", "aligned", "leaked", "freed"};
   for (unsigned i = 0; i < note_count; ++i) {
     printf("%s %zu %zu %zu\n", kFates[notes[i].fate], ~notes[i].inverted, notes[i].usable,
            notes[i].requested);
@@ -166,7 +166,7 @@ static void run_requests(void) {
     note(&kOwn, realloc(malloc(size / 2), size + 5), size + 5, kLive);
   }
   for (size_t alignment = 32; alignment <= 65536; alignment *= 2) {
-    note(&kOwn, memalign(alignment, alignment + 7), alignment + 7, kLive);
+    note(&kOwn, memalign(alignment, alignment + 7), alignment + 7, kAligned);
     note(&kOwn, malloc(alignment + 9), alignment + 9, kLeaked);
   }
   for (size_t size = 10; size < 3000; size += 70) {
