@@ -93,16 +93,40 @@ class GlibcWalk {
   void report_links(const std::vector<BadLink>& links) {
     for (const BadLink& bad : links) {
       if (bad.user.value() == 0) {
-        CorruptionRow row = diagnose_link(image_, shape_, bad.user, bad.place, bad.what, false);
-        row.kind = "unknown";
-        row.message = "the head of a free list leads nowhere";
-        report(std::move(row));
+        report(diagnose_head(bad));
       } else if (bad.cyclic) {
         report(diagnose_double(image_, shape_, bad.user, bad.place));
       } else {
         report(diagnose_link(image_, shape_, bad.user, bad.place, bad.what, true));
       }
     }
+  }
+
+  // malloc() takes the link of the chunk that it hands out for the list's new head: the chunk whose
+  // first word says just that was written to while it was free.
+  CorruptionRow diagnose_head(const BadLink& bad) const {
+    const uint64_t head = image_.word(bad.place).value_or(0);
+    std::vector<Address> holders;
+    for (const WalkedRun& walked : parts_->runs) {
+      for_each_start(walked, [&](Address user) {
+        // A list that was cut off at its head does not tell how links are stored.
+        const uint64_t stored = image_.word(user).value_or(0);
+        const uint64_t mangled = stored ^ (user.value() >> kSafeLinkShift);
+        if (holders.size() < 2 && head != 0 && (stored == head || mangled == head)) {
+          holders.push_back(user);
+        }
+      });
+    }
+    const Address user = holders.size() == 1 ? holders.front() : Address(0);
+    CorruptionRow row = diagnose_link(image_, shape_, user, bad.place, "the head of a free list",
+                                      user.value() != 0);
+    row.message = "the head of a free list leads nowhere";
+    if (user.value() != 0) {
+      row.message += ": it was taken from a chunk that was written to while it was free";
+    } else {
+      row.kind = "unknown";
+    }
+    return row;
   }
 
   // A chunk that two lists hold was freed twice.
