@@ -21,8 +21,11 @@ std::string OwnerTable::module_name(ModuleId module) const {
   return std::string(base_name(image_.modules[module.value()].path));
 }
 
-OwnerId OwnerTable::of_global(Address location) {
+OwnerId OwnerTable::of_global(Address location, AddressRange* extent) {
+  *extent = {location, ByteCount(0)};
   if (auto data = symbolizer_->data(location)) {
+    const AddressRange whole = {data->address, ByteCount(data->size)};
+    *extent = whole.contains(location) ? whole : AddressRange{location, ByteCount(1)};
     return intern({"global", std::move(data->name), module_name(data->module), 0,
                    std::move(data->file), data->line});
   }
@@ -36,9 +39,15 @@ OwnerId OwnerTable::of_global(Address location) {
 }
 
 OwnerId OwnerTable::of_range(const RootRange& range, Address location) {
+  AddressRange extent;
+  return of_range(range, location, &extent);
+}
+
+OwnerId OwnerTable::of_range(const RootRange& range, Address location, AddressRange* extent) {
+  *extent = {location, ByteCount(1)};
   switch (range.kind) {
     case RootKind::kGlobal:
-      return of_global(location);
+      return of_global(location, extent);
     case RootKind::kTls:
       return of_thread_local(range.thread, location);
     case RootKind::kStack:
@@ -48,10 +57,12 @@ OwnerId OwnerTable::of_range(const RootRange& range, Address location) {
     case RootKind::kAnonymous: {
       const Region* region = image_.find_region(location);
       const uint64_t base = region == nullptr ? location.value() : region->range.base.value();
+      if (region != nullptr) *extent = region->range;
       return intern({"anonymous", "anonymous memory at " + hex(base), "", 0, {}, 0});
     }
     case RootKind::kFile: {
       const Region* region = image_.find_region(location);
+      if (region != nullptr) *extent = region->range;
       return intern({"file", region == nullptr ? "" : region->name, "", 0, {}, 0});
     }
   }

@@ -21,16 +21,21 @@ class OwnerTable {
 
   // The owner that a reference at `location` inside `range` stands for.
   OwnerId of_range(const RootRange& range, Address location);
+  // The same, and in `*extent` the addresses around `location` for which the answer is the same, as
+  // far as that is known: at least the location itself. A global whose name is not known has an
+  // extent of 0 bytes.
+  OwnerId of_range(const RootRange& range, Address location, AddressRange* extent);
   OwnerId of_register(uint32_t thread);
   // A stack that lies inside a chunk.
   OwnerId of_stack(uint32_t thread);
   OwnerId of_loader();
 
+  const OwnerRow& row(OwnerId id) const { return rows_[id.value()]; }
   std::vector<OwnerRow> take_rows() { return std::move(rows_); }
 
  private:
   OwnerId intern(OwnerRow row);
-  OwnerId of_global(Address location);
+  OwnerId of_global(Address location, AddressRange* extent);
   OwnerId of_thread_local(uint32_t thread, Address location);
   OwnerId of_local(uint32_t thread, Address location);
   std::string module_name(ModuleId module) const;

@@ -1,11 +1,15 @@
 #include "analyzer/pipeline.h"
 
 #include "analyzer/clusters.h"
+#include "analyzer/embedded_suppressions.h"
 #include "analyzer/heaps.h"
+#include "analyzer/holders.h"
 #include "analyzer/owners.h"
 #include "analyzer/references.h"
+#include "analyzer/retention.h"
 #include "analyzer/roots.h"
 #include "analyzer/stacks.h"
+#include "analyzer/suppress.h"
 #include "analyzer/types.h"
 #include "analyzer/usage.h"
 #include "formats/base/claims.h"
@@ -149,7 +153,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   stage("reading references");
   TypeFinder types(image, &symbols);
   ReferenceGraph graph = build_references(image, heaps, spare, &types, &heaps.chunks.type);
-  if (drop_shared_locals(image, heaps.chunks.map, graph, roots, &types, &spare)) {
+  if (drop_shared_parts(image, heaps.chunks.map, graph, roots, &types, &spare)) {
     graph = build_references(image, heaps, spare, &types, &heaps.chunks.type);
   }
 
@@ -160,21 +164,35 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   OwnerTable owners(image, stacks, &symbolizer);
   const LoaderChunks loader = find_loader_chunks(image, chunks.map, roots, ended);
   ReachTrace trace;
+  const ReachInput input = {image, heaps, graph, roots, spare, &finder, &owners, loader};
   std::vector<StaleSource> stale =
-      mark_reach({image, heaps, graph, roots, spare, &finder, &owners, loader}, &chunks,
-                 options.evidence != nullptr ? &trace : nullptr);
+      mark_reach(input, &chunks, options.evidence != nullptr ? &trace : nullptr);
+  FoundHolders holders;
+  if (options.retained) holders = find_holders(input, chunks);
   s.types = types.take_rows();
   s.owners = owners.take_rows();
 
   // What leaked, in groups.
   stage("grouping leaks");
-  s.clusters = find_clusters(graph, s.types, find_caveat(image, diagnostics), &chunks);
+  s.modules = module_rows(image, symbols);
+  SuppressionList rules = options.suppressions;
+  if (options.embedded_suppressions) {
+    add_embedded_suppressions(image, symbols, &rules, &diagnostics);
+  }
+  const SuppressedChunks suppressed =
+      suppress({graph, s.types, s.owners, s.modules, rules.rules}, chunks, &s.suppressions);
+  s.clusters = find_clusters(graph, s.types, suppressed, find_caveat(image, diagnostics), &chunks);
   explain_stale_clusters(image, chunks, spare, stale, &s.clusters);
   s.chunks = std::move(chunks);
   s.corruption = name_suspects(std::move(heaps.corruption), s.chunks, s.types);
 
+  // What would become free with what.
+  if (options.retained) {
+    stage("finding who keeps what");
+    find_retention(graph, std::move(holders), &s, diagnostics);
+  }
+
   stage("counting");
-  s.modules = module_rows(image, symbols);
   s.regions = region_rows(image, heaps);
   s.usage = count_usage(s);
   s.account = account_bytes(image, s, heaps.claimed);

@@ -7,6 +7,7 @@
 
 #include "analyzer/reach.h"
 #include "analyzer/snapshot.h"
+#include "analyzer/suppressions.h"
 #include "formats/base/diagnostics.h"
 #include "formats/image.h"
 #include "symbolize/symbolizer.h"
@@ -27,9 +28,13 @@ struct Evidence {
 struct PipelineOptions {
   std::string label;
   unsigned jobs = 0;  // worker threads, 0 for one per processor
+  // Whether to find out what keeps what: chunk.retained, retainers, suspects.
+  bool retained = true;
   // Called at the start of each stage with its name; may be empty.
   std::function<void(const char* stage)> progress;
   Evidence* evidence = nullptr;  // filled in if not null
+  SuppressionList suppressions;
+  bool embedded_suppressions = true;  // also those that the program carries itself
   // Of the same image; null: one that looks for files at the usual places.
   Symbolizer* symbolizer = nullptr;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "analyzer/thread_layout.h"
+#include "analyzer/thread_stacks.h"
 #include "analyzer/words.h"
 #include "formats/base/claims.h"
 #include "formats/base/text.h"
@@ -15,6 +16,8 @@ namespace {
 constexpr uint64_t kTlsAlignment = 64;
 // What glibc keeps of a thread in its struct pthread: under 4 KiB (2.12–2.42).
 constexpr uint64_t kThreadStruct = 4096;
+// The thread id that pthread_join leaves in a descriptor.
+constexpr uint32_t kJoined = ~uint32_t{0};
 // struct pthread's alignment (glibc 2.12–2.42): TCB_ALIGNMENT of x86-64; elsewhere it is smaller,
 // but static TLS is aligned to a stack's 16 bytes at least.
 constexpr uint64_t kDescriptorAlignment = 64, kMinDescriptorAlignment = 16;
@@ -23,7 +26,11 @@ class RootFinder {
  public:
   RootFinder(const Image& image, const std::vector<AddressRange>& claimed,
              const std::vector<Address>& ended)
-      : image_(image), claimed_(claimed), ended_(ended), layout_(thread_layout(image)) {
+      : image_(image),
+        claimed_(claimed),
+        ended_(ended),
+        layout_(thread_layout(image)),
+        stacks_(find_thread_stacks(image, ended)) {
     for (const Module& module : image.modules) {
       if (module.tls_image) tls_size_ += module.tls_image->size.value() + kTlsAlignment;
     }
@@ -49,13 +56,13 @@ class RootFinder {
         add_live(RootKind::kGlobal, region, begin, end, 0);
         break;
       case RegionKind::kStack:
-        add_stack(region);
+        if (!add_known_stacks(region, begin, end)) add_stack(region);
         break;
       case RegionKind::kHeap:
       case RegionKind::kAnonymous:
       case RegionKind::kUnknown:
         if (region.permissions.write) {
-          add_anonymous(region, begin, end);
+          if (!add_known_stacks(region, begin, end)) add_anonymous(region, begin, end);
         } else if (!region.permissions.execute) {
           // What relocation wrote of a library that is not known as one; or what the program
           // closed.
@@ -109,38 +116,122 @@ class RootFinder {
     return true;
   }
 
+  // A region with stacks whose extent is known; what lies between them is memory like any other.
+  // False if there is none.
+  bool add_known_stacks(const Region& region, uint64_t begin, uint64_t end) {
+    bool any = false;
+    auto stack = std::partition_point(
+        stacks_.begin(), stacks_.end(),
+        [begin](const ThreadStack& s) { return s.range.end().value() <= begin; });
+    for (; stack != stacks_.end() && stack->range.base.value() < end; ++stack) {
+      any = true;
+      const uint64_t from = std::max(begin, stack->range.base.value());
+      const uint64_t until = std::min(end, stack->range.end().value());
+      add_anonymous(region, begin, from);
+      add_known_stack(region, from, until, stack->thread);
+      begin = until;
+    }
+    if (any) add_anonymous(region, begin, end);
+    return any;
+  }
+
+  void add_known_stack(const Region& region, uint64_t begin, uint64_t end, uint32_t thread) {
+    if (thread == ThreadStack::kEnded) {
+      add(&roots_.dead, RootKind::kStack, region, begin, end, 0);
+      return;
+    }
+    // A thread that runs on another stack (of a signal handler, of a coroutine) has left this one
+    // at a place that is not known.
+    const uint64_t sp = image_.threads[thread].sp;
+    const bool here = sp >= begin && sp < end;
+    uint64_t live = here ? sp - std::min(sp - begin, layout_.red_zone) : begin;
+    live &= ~(layout_.word - 1);
+    add(&roots_.dead, RootKind::kStack, region, begin, live, thread);
+    split_at_tls(region, live, end, [&](uint64_t from, uint64_t until) {
+      add_live(RootKind::kStack, region, from, until, thread);
+    });
+  }
+
   void add_stack(const Region& region) {
     const uint64_t begin = region.range.base.value();
     const uint64_t end = begin + region.bytes.size();
-    // More than one stack pointer in a region: stacks without a guard page between them. Below the
-    // lowest one everything is dead; above it nothing can be told apart.
-    uint64_t lowest = ~uint64_t{0};
+    std::vector<AddressRange> dead;
     uint32_t owner = 0;
-    for (uint32_t t = 0; t < image_.threads.size(); ++t) {
-      const uint64_t sp = image_.threads[t].sp;
-      if (sp < begin || sp >= end || sp >= lowest) continue;
-      lowest = sp;
-      owner = t;
-    }
-    if (lowest == ~uint64_t{0}) {
+    if (!dead_stack_in(begin, end, region, &dead, &owner)) {
       add_live(RootKind::kAnonymous, region, begin, end, 0);
       return;
     }
-    uint64_t live = lowest - std::min(lowest - begin, layout_.red_zone);
-    live &= ~(layout_.word - 1);
-    add(&roots_.dead, RootKind::kStack, region, begin, live, owner, DeadKind::kBelowStackPointer);
-    split_at_tls(region, live, end, [&](uint64_t from, uint64_t until) {
-      add_live(RootKind::kStack, region, from, until, owner);
+    for (const AddressRange& range : dead) {
+      add(&roots_.dead, RootKind::kStack, region, range.base.value(), range.end().value(), owner,
+          DeadKind::kBelowStackPointer);
+    }
+    for_each_unclaimed(dead, begin, end, [&](uint64_t first, uint64_t last) {
+      split_at_tls(region, first, last, [&](uint64_t from, uint64_t until) {
+        add_live(RootKind::kStack, region, from, until, owner);
+      });
     });
+  }
+
+  // What lies below the stack pointers in a region, sorted; false if there is none in it. glibc
+  // says where a thread's stack begins; stack pointers elsewhere are of coroutines, below which
+  // anything may lie. Of a thread glibc says nothing of, the whole region is the stack, and above
+  // the lowest stack pointer nothing can be told apart.
+  bool dead_stack_in(uint64_t begin, uint64_t end, const Region& region,
+                     std::vector<AddressRange>* dead, uint32_t* owner) const {
+    uint64_t lowest = ~uint64_t{0};
+    for (uint32_t t = 0; t < image_.threads.size(); ++t) {
+      const uint64_t sp = image_.threads[t].sp;
+      if (sp < begin || sp >= end) continue;
+      if (sp < lowest) *owner = t;
+      lowest = std::min(lowest, sp);
+    }
+    if (lowest == ~uint64_t{0}) return false;
+    for (uint32_t t = 0; t < image_.threads.size(); ++t) {
+      const Thread& thread = image_.threads[t];
+      if (thread.sp < begin || thread.sp >= end) continue;
+      uint64_t from = begin;
+      if (const auto block = stack_block(image_, layout_, thread.thread_pointer, tls_size_)) {
+        if (!block->contains(Address(thread.sp))) continue;
+        from = std::max(begin, block->base.value());
+      } else if (thread.sp != lowest || is_elsewhere(thread, region)) {
+        continue;
+      }
+      uint64_t until = thread.sp - std::min(thread.sp - from, layout_.red_zone);
+      until &= ~(layout_.word - 1);
+      if (from < until) dead->push_back({Address(from), ByteCount(until - from)});
+    }
+    std::sort(dead->begin(), dead->end(),
+              [](const AddressRange& a, const AddressRange& b) { return a.base < b.base; });
+    return true;
+  }
+
+  // The first thread of a process on a stack that is not the kernel's, which is there as well.
+  bool is_elsewhere(const Thread& thread, const Region& region) const {
+    return thread.tid == image_.pid && !is_kernel_stack(region) &&
+           std::any_of(image_.regions.begin(), image_.regions.end(), [](const Region& other) {
+             return other.kind != RegionKind::kModuleData && is_kernel_stack(other);
+           });
+  }
+
+  // pthread_join sets the id it leaves behind to -1 (glibc 2.3–2.42). Until then it may still come
+  // and fetch what the thread returned, which lies in the descriptor.
+  bool was_joined(Address descriptor) const {
+    const auto tid = image_.value<uint32_t>(descriptor + ByteCount(layout_.tid));
+    return tid.value_or(0) == kJoined;
   }
 
   // The main thread's TLS lies in anonymous memory of its own.
   void add_anonymous(const Region& region, uint64_t begin, uint64_t end) {
-    // A cached stack: dead from the start of the mapping, or of what lies before it, to its
-    // descriptor.
+    // A cached stack: dead from where glibc says that it begins, else from the start of the mapping
+    // or the end of what lies before it, to its descriptor.
     for (auto it = std::lower_bound(ended_.begin(), ended_.end(), Address(begin));
          it != ended_.end() && it->value() < end; ++it) {
-      const uint64_t until = std::min(end, it->value() + kThreadStruct);
+      const uint64_t until = std::min(end, it->value() + (was_joined(*it) ? kThreadStruct : 0));
+      if (until <= begin) continue;
+      const auto block = stack_block(image_, layout_, it->value(), tls_size_);
+      const uint64_t stack = block ? std::clamp(block->base.value(), begin, until) : begin;
+      add_live(RootKind::kAnonymous, region, begin, stack, 0);
+      begin = stack;
       add(&roots_.dead, RootKind::kStack, region, begin, until, 0, DeadKind::kEndedThread);
       begin = until;
     }
@@ -180,6 +271,7 @@ class RootFinder {
   const std::vector<AddressRange>& claimed_;
   const std::vector<Address>& ended_;  // sorted
   const ThreadLayout& layout_;
+  const std::vector<ThreadStack> stacks_;
   uint64_t tls_size_ = 0;
   Roots roots_;
 };
@@ -207,10 +299,13 @@ std::vector<Address> find_ended_threads(const Image& image,
     // The kernel clears the id of a thread that has gone (CLONE_CHILD_CLEARTID); pthread_join()
     // then sets it to -1.
     const uint32_t tid = image.value<uint32_t>(Address(address + layout.tid)).value_or(1);
-    if (!lives && (tid == 0 || tid == ~uint32_t{0})) ended.push_back(Address(address));
+    if (!lives && (tid == 0 || tid == kJoined)) ended.push_back(Address(address));
   };
   for (const Region& region : image.regions) {
-    if (region.kind != RegionKind::kAnonymous || !region.permissions.write) continue;
+    // Without guard pages between them stacks of ended threads lie in one region with others.
+    const bool may_hold =
+        region.kind == RegionKind::kAnonymous || region.kind == RegionKind::kStack;
+    if (!may_hold || !region.permissions.write) continue;
     const uint64_t base = region.range.base.value();
     // Heaps hold no stacks of glibc's, and are too large to be read for nothing.
     for_each_unclaimed(claimed, base, base + region.bytes.size(),

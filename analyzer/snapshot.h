@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "analyzer/chunk_map.h"
+#include "analyzer/size_column.h"
 #include "formats/base/address.h"
 #include "formats/base/diagnostics.h"
 
@@ -39,6 +40,12 @@ struct ChunkTable {
   std::vector<uint32_t> owner;    // index into Snapshot::owners, or kNone<OwnerId>
   std::vector<uint32_t> cluster;  // index into Snapshot::clusters, or kNoCluster
   static constexpr uint32_t kNoCluster = ~uint32_t{0};
+  // Both are empty if nobody asked for retained sizes (PipelineOptions::retained).
+  SizeColumn retained;  // bytes that would become free with it; 0: its own usable ones
+  // What dominates it immediately: a chunk, kDominatedByOwner | owner, or kNoDominator.
+  std::vector<uint32_t> dominator;
+  static constexpr uint32_t kDominatedByOwner = uint32_t{1} << 31;
+  static constexpr uint32_t kNoDominator = ~uint32_t{0};
 };
 
 struct SnapshotInfo {
@@ -140,15 +147,61 @@ struct OwnerRow {
 // Leaked chunks that belong together: one head and what it alone keeps. Clusters of the same shape
 // are folded into one row with a count.
 struct ClusterRow {
-  Address head;          // user address of the head of one instance, the first in memory
-  uint64_t count = 0;    // instances of this shape
-  uint64_t chunks = 0;   // over all instances
-  uint64_t bytes = 0;    // over all instances, usable
-  std::string shape;     // "Session + Request + 2 x (40 bytes)", of one instance
-  std::string type;      // of the head; empty if unknown
-  std::string module;    // of the head's type
-  std::string verdict;   // 'leaked' or 'stale'
-  std::string evidence;  // in words
+  static constexpr uint32_t kNotSuppressed = ~uint32_t{0};
+
+  Address head;             // user address of the head of one instance, the first in memory
+  uint64_t count = 0;       // instances of this shape
+  uint64_t chunks = 0;      // over all instances
+  uint64_t bytes = 0;       // over all instances, usable
+  uint64_t bytes_each = 0;  // of one instance, without what is shared; the average if they differ
+  uint64_t shared = 0;      // of the chunks, those that heads of other instances lead to as well
+  std::string shape;        // "{Session, Request, 2 × 40 bytes}", of one instance
+  std::string type;         // of the head; empty if unknown
+  std::string module;       // of the head's type
+  std::string verdict;      // 'leaked' or 'stale'
+  std::string evidence;     // in words
+  uint32_t suppression = kNotSuppressed;  // index into Snapshot::suppressions
+};
+
+// A line of a suppression file, and what it hid.
+struct SuppressionRow {
+  std::string file;  // as given; "MODULE:__lsan_default_suppressions" of one in the program
+  uint32_t line = 0;
+  std::string kind;  // 'leak', 'leak-type', …
+  std::string pattern;
+  uint64_t count = 0, bytes = 0;                        // leaked chunks that match it
+  uint64_t suppressed_count = 0, suppressed_bytes = 0;  // these, and what they lead to
+};
+
+// What one owner, one object that several owners share, or all objects of one type keep alive.
+struct RetainerRow {
+  std::string kind;  // the owner's, or 'object', or 'type'
+  std::string name;  // of the owner or type; "(416 bytes)" for an object without a type
+  std::string module;
+  std::string file;
+  uint32_t line = 0;
+  uint32_t thread = 0;                              // tid, 0 if none
+  Address address;                                  // of an object, else 0
+  uint64_t retained_count = 0, retained_bytes = 0;  // chunks that go with it, an object's own too
+  uint64_t direct_count = 0;  // of an owner: chunks it refers to; of a type: objects that count
+  std::string held_by;        // of an object: its owners, as far as they are known
+};
+
+// A guess: something that keeps a large part of what is alive.
+struct SuspectRow {
+  std::string kind;  // 'owner', 'object', 'owners' (of one name), 'objects' (of one type)
+  std::string name;
+  std::string module;
+  Address address;     // of an object, else 0
+  uint64_t count = 0;  // owners or objects that are meant: 1, or as many as the group has
+  uint64_t retained_count = 0, retained_bytes = 0;
+  double share = 0;  // of all live bytes, in per cent
+  // Where it accumulates: the object below which no single one keeps much; 0 for an owner itself.
+  Address accumulation;
+  std::string accumulation_name;
+  uint64_t children = 0;  // what hangs on it immediately
+  std::string evidence;   // in words
+  std::string confidence = "guess";
 };
 
 // Where a reader should look first; computed once, so that no query has to touch the chunks.
@@ -189,7 +242,10 @@ struct Snapshot {
   std::vector<TypeRow> types;
   std::vector<OwnerRow> owners;
   std::vector<ClusterRow> clusters;  // most bytes first
+  std::vector<SuppressionRow> suppressions;
   std::vector<UsageRow> usage;
+  std::vector<RetainerRow> retainers;  // owners and objects, most bytes first; then types
+  std::vector<SuspectRow> suspects;    // most bytes first
   std::vector<AccountRow> account;
   std::vector<CorruptionRow> corruption;  // by address
   ChunkTable chunks;

@@ -4,9 +4,11 @@
 //
 // A variable may be out of its lifetime: a local whose constructor has not run holds what the stack
 // slot held before, perhaps an old vector whose buffer is somebody else's chunk today. So a local
-// counts only when its frame has come past its declaration, and (drop_shared_locals()) when nothing
-// but that one variable refers to the buffer. Globals, statics and thread-local variables are zero
-// before their constructors.
+// counts only when its frame has come past its declaration, and (drop_shared_parts()) when nothing
+// at all but that one variable refers to the buffer: neither suffices alone, because a call in the
+// variable's initialiser may stand lines behind it. Globals, statics and thread-local variables are
+// zero before their constructors, but not after their destructors, while the process exits: to
+// their buffers only stacks and registers may refer besides, which copy what they work with.
 #include "analyzer/spare.h"
 
 #include <algorithm>
@@ -159,7 +161,10 @@ class SpareFinder {
     // A word that the last element reaches into is the element's.
     begin = (begin + words_.size - 1) & ~(words_.size - 1);
     if (begin >= end) return;
-    parts_.push_back({Address(begin), Address(end), holder, place, range.kind == RootKind::kStack});
+    SparePart part{Address(begin), Address(end), holder, place};
+    part.is_local = range.kind == RootKind::kStack;
+    part.is_deque = holder.starts_with("deque");
+    parts_.push_back(std::move(part));
   }
 
   // "vector `name`" if a variable of that type begins at `place`.
@@ -241,43 +246,86 @@ std::vector<SparePart> find_spare_parts(const Image& image, const ChunkTable& ch
   return SpareFinder(image, chunks, stacks, symbolizer).find(roots);
 }
 
-bool drop_shared_locals(const Image& image, const ChunkMap& map, const ReferenceGraph& graph,
-                        const Roots& roots, TypeFinder* types, std::vector<SparePart>* parts) {
-  constexpr uint32_t kNoPart = ~uint32_t{0};
-  std::unordered_map<uint32_t, bool> shared;  // by chunk
-  const auto chunk_of = [&map](const SparePart& part) {
-    uint64_t start = 0;
-    const ChunkId id = map.find(part.begin.value() - 1, &start);
-    return id == kNone<ChunkId> ? kNoPart : id.value();
-  };
-  std::vector<bool> watched(map.size());
-  for (const SparePart& part : *parts) {
-    const uint32_t chunk = part.is_local ? chunk_of(part) : kNoPart;
-    if (chunk == kNoPart) continue;
-    watched[chunk] = true;
-    shared.emplace(chunk, false);
+namespace {
+
+// The chunks in which spare parts lie, and whether others than their containers refer to them.
+class BufferWatch {
+ public:
+  BufferWatch(const ChunkMap& map, unsigned word, const std::vector<SparePart>& parts)
+      : map_(map), word_(word), watched_(map.size()) {
+    for (const SparePart& part : parts) {
+      const uint32_t chunk = chunk_of(part);
+      watched_[chunk] = true;
+      watches_.try_emplace(chunk, Watch{&part});
+    }
   }
-  if (shared.empty()) return false;
-  EdgeFinder finder(image, map, types);
-  const auto see = [&](Edge edge) {
-    if (!edge.interior() && watched[edge.target().value()]) shared[edge.target().value()] = true;
+
+  void see(Edge edge, Address location, RootKind kind) {
+    if (!watched(edge)) return;
+    Watch& watch = watches_.at(edge.target().value());
+    const bool of_thread = kind == RootKind::kStack || kind == RootKind::kRegister;
+    if (of_thread && !watch.part->is_local) return;
+    const uint64_t own = (watch.part->is_deque ? kDequeWords : kVectorWords) * word_;
+    const AddressRange container = {watch.part->holder_at, ByteCount(own)};
+    watch.shared |= !container.contains(location);
+  }
+  // From a chunk; a deque's nodes have one from its map.
+  void see(Edge edge) {
+    if (!watched(edge)) return;
+    Watch& watch = watches_.at(edge.target().value());
+    watch.shared |= !watch.part->is_deque;
+  }
+
+  bool is_shared(const SparePart& part) const { return watches_.at(chunk_of(part)).shared; }
+
+ private:
+  struct Watch {
+    const SparePart* part;
+    bool shared = false;
   };
-  for (const Edge edge : graph.targets.span(0, graph.targets.size())) see(edge);
+  bool watched(Edge edge) const { return !edge.interior() && watched_[edge.target().value()]; }
+  uint32_t chunk_of(const SparePart& part) const {
+    uint64_t start = 0;
+    return map_.find(part.begin.value(), &start).value();
+  }
+
+  const ChunkMap& map_;
+  const unsigned word_;
+  std::vector<bool> watched_;
+  std::unordered_map<uint32_t, Watch> watches_;
+};
+
+}  // namespace
+
+bool drop_shared_parts(const Image& image, const ChunkMap& map, const ReferenceGraph& graph,
+                       const Roots& roots, TypeFinder* types, std::vector<SparePart>* parts) {
+  if (parts->empty()) return false;
+  BufferWatch watch(map, image.pointer_width, *parts);
+  for (const Edge edge : graph.targets.span(0, graph.targets.size())) watch.see(edge);
+  EdgeFinder finder(image, map, types);
+  for (const RootWord& word : roots.registers) {
+    Edge edge;
+    if (finder.find(word.value, &edge)) watch.see(edge, Address(0), RootKind::kRegister);
+  }
   for (const RootRange& range : roots.live) {
-    if (range.kind == RootKind::kStack) continue;
     image.holes.for_each_data(range.bytes, [&](uint64_t from, uint64_t until) {
       with_words(image, [&]<typename W>(W) {
         Edge edge;
         for (uint64_t at = from; at + W::kSize <= until; at += W::kSize) {
-          if (finder.find(W::at(range.bytes, at), &edge)) see(edge);
+          if (finder.find(W::at(range.bytes, at), &edge)) {
+            watch.see(edge, range.base + ByteCount(at), range.kind);
+          }
         }
       });
     });
   }
-  return std::erase_if(*parts, [&](const SparePart& part) {
-           const auto it = part.is_local ? shared.find(chunk_of(part)) : shared.end();
-           return it != shared.end() && it->second;
-         }) > 0;
+  std::vector<SparePart> kept;
+  for (const SparePart& part : *parts) {
+    if (!watch.is_shared(part)) kept.push_back(part);
+  }
+  const bool dropped = kept.size() < parts->size();
+  *parts = std::move(kept);
+  return dropped;
 }
 
 }  // namespace residue

@@ -25,6 +25,7 @@ struct SparePart {
   std::string holder;     // "vector `g_sessions`", "deque `queue` of run, thread 12"
   Address holder_at;      // where the container lies
   bool is_local = false;  // it is a local variable
+  bool is_deque = false;  // else it is a vector
 };
 
 // The spare parts of all containers that are variables: globals and statics, thread-local ones, and
@@ -37,10 +38,10 @@ std::vector<SparePart> find_spare_parts(const Image& image, const ChunkTable& ch
                                         const Roots& roots, const std::vector<UnwoundStack>& stacks,
                                         Symbolizer* symbolizer);
 
-// Forgets the spare parts of locals whose buffer other chunks, globals or thread-local memory refer
-// to as well: then it is not certain whose buffer it is. Returns whether there were any; `graph`
-// does not know what they hold then, and must be built again.
-bool drop_shared_locals(const Image& image, const ChunkMap& map, const ReferenceGraph& graph,
-                        const Roots& roots, TypeFinder* types, std::vector<SparePart>* parts);
+// Forgets the spare parts of buffers that others refer to as well, so that it is not certain whose
+// they are. Returns whether there were any; `graph` does not know what they hold then, and must be
+// built again.
+bool drop_shared_parts(const Image& image, const ChunkMap& map, const ReferenceGraph& graph,
+                       const Roots& roots, TypeFinder* types, std::vector<SparePart>* parts);
 
 }  // namespace residue

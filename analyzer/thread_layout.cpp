@@ -73,6 +73,41 @@ ThreadBlock thread_block(const ThreadLayout& layout, uint64_t thread_pointer, ui
   return {middle - std::min(middle, before), middle + std::min(behind, ~uint64_t{0} - middle)};
 }
 
+std::optional<AddressRange> stack_block(const Image& image, const ThreadLayout& layout,
+                                        uint64_t thread_pointer, uint64_t tls_size) {
+  constexpr uint64_t kMinBlock = 4096, kMaxBlock = uint64_t{1} << 40;
+  const uint64_t middle = thread_pointer - std::min(thread_pointer, layout.pointer_bias);
+  const uint64_t from = layout.tls_below ? middle : middle - std::min(middle, kThreadStruct);
+  const uint64_t behind = kThreadStruct + tls_size;  // at most, from the struct to the block's end
+  std::optional<AddressRange> found;
+  std::optional<uint64_t> base = image.word(Address(from));
+  for (uint64_t at = layout.word; at < kThreadStruct; at += layout.word) {
+    const std::optional<uint64_t> size = image.word(Address(from + at));
+    const bool describes = base && size && *size >= kMinBlock && *size <= kMaxBlock &&
+                           *base < middle && middle - *base < *size &&
+                           *size - (middle - *base) <= behind;
+    // Of several the one that begins last: what lies below it is not claimed to be stack.
+    if (describes && (!found || found->base.value() < *base)) {
+      found = AddressRange{Address(*base), ByteCount(*size)};
+    }
+    base = size;
+  }
+  return found;
+}
+
+bool is_kernel_stack(const Region& region) {
+  constexpr size_t kMinNulls = 5, kMaxNulls = 9;  // a null word of the kernel's, and the name's end
+  const auto bytes = region.bytes;
+  if (!region.permissions.write || bytes.size() != region.range.size.value() ||
+      bytes.size() <= kMaxNulls) {
+    return false;
+  }
+  size_t nulls = 0;
+  while (nulls <= kMaxNulls && bytes[bytes.size() - 1 - nulls] == std::byte{0}) ++nulls;
+  return nulls >= kMinNulls && nulls <= kMaxNulls &&
+         bytes[bytes.size() - 1 - nulls] > std::byte{' '};
+}
+
 Address static_tls_word(const ThreadLayout& layout, uint64_t thread_pointer, uint64_t n) {
   if (layout.tls_below) return Address(thread_pointer - (n + 1) * layout.word);
   return Address(thread_pointer - layout.pointer_bias + n * layout.word);

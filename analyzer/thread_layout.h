@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "formats/image.h"
 
@@ -35,6 +36,19 @@ struct ThreadBlock {
   uint64_t begin = 0, end = 0;
 };
 ThreadBlock thread_block(const ThreadLayout& layout, uint64_t thread_pointer, uint64_t tls_size);
+
+// The memory that glibc took or was given for a thread's stack, guard included: struct pthread
+// keeps its address and size in two words behind each other (stackblock,
+// stackblock_size; 2.3–2.42), at places that differ by version, and the struct lies at the block's
+// end. Nullopt if no two words there describe such a block; so it is for a process's first thread.
+// `tls_size` as above.
+std::optional<AddressRange> stack_block(const Image& image, const ThreadLayout& layout,
+                                        uint64_t thread_pointer, uint64_t tls_size);
+
+// Whether the region is the stack the kernel gave the process: it ends with the program's name and
+// a null word (Linux, fs/exec.c and binfmt_elf.c, on every architecture whose stack grows
+// downwards).
+bool is_kernel_stack(const Region& region);
 
 // The `n`th word of static TLS, counted away from the thread pointer; the first is 0.
 Address static_tls_word(const ThreadLayout& layout, uint64_t thread_pointer, uint64_t n);

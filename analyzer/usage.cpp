@@ -35,6 +35,22 @@ struct Counter {
   }
 };
 
+// Suppressed leaks are used chunks, and count as no leaks.
+class SuppressedClusters {
+ public:
+  explicit SuppressedClusters(const std::vector<ClusterRow>& clusters) {
+    for (const ClusterRow& row : clusters) {
+      suppressed_.push_back(row.suppression != ClusterRow::kNotSuppressed);
+    }
+  }
+  bool contains(uint32_t cluster) const {
+    return cluster < suppressed_.size() && suppressed_[cluster];
+  }
+
+ private:
+  std::vector<bool> suppressed_;
+};
+
 // Rows of one dimension; equal keys are joined (two types of one name in different modules).
 class Dimension {
  public:
@@ -107,11 +123,12 @@ std::vector<UsageRow> count_usage(const Snapshot& s) {
   std::vector<Counter> small(kSmallSizes / kSizeStep + 1);
   std::unordered_map<uint64_t, Counter> large;
   ModuleCharge modules(s);
+  const SuppressedClusters hidden(s.clusters);
   chunks.map.for_each([&](ChunkId id, Address, ByteCount usable, const Run& run) {
     const uint32_t i = id.value();
     if (chunks.state[i] != ChunkState::kUsed) return;
     const uint64_t bytes = usable.value();
-    const bool leaked = is_leak(chunks.reach[i]);
+    const bool leaked = is_leak(chunks.reach[i]) && !hidden.contains(chunks.cluster[i]);
     const uint32_t type = std::min(chunks.type[i], static_cast<uint32_t>(s.types.size()));
     const uint32_t owner = std::min(chunks.owner[i], static_cast<uint32_t>(s.owners.size()));
     types[type].add(bytes, leaked);

@@ -14,6 +14,11 @@ Result<std::unique_ptr<Analysis>> analyze_dump(const std::string& path, const Op
     Progress progress(err, options.progress && Progress::is_terminal(), path);
     RESIDUE_ASSIGN(analysis->image, open_image(path, options, &progress, &diagnostics));
     PipelineOptions pipeline;
+    RESIDUE_ASSIGN(pipeline.suppressions, load_suppressions(options));
+    pipeline.embedded_suppressions = options.embedded_suppressions;
+    for (const std::string& what : pipeline.suppressions.notes) {
+      diagnostics.add(Severity::kNote, "suppressions", "", 0, what);
+    }
     pipeline.label = options.label;
     analysis->symbolizer =
         std::make_unique<Symbolizer>(analysis->image, options.search, options.jobs);
@@ -28,6 +33,10 @@ Result<std::unique_ptr<Analysis>> analyze_dump(const std::string& path, const Op
     return std::move(strict).error();
   }
   return analysis;
+}
+
+Result<SuppressionList> load_suppressions(const Options& options) {
+  return read_suppressions(options.suppressions);
 }
 
 Result<Image> open_image(const std::string& path, const Options& options, Progress* progress,

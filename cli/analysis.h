@@ -23,6 +23,9 @@ struct Analysis {
 Result<std::unique_ptr<Analysis>> analyze_dump(const std::string& path, const Options& options,
                                                bool want_evidence, std::ostream& err);
 
+// The rules of --suppressions. kUsage for a file that cannot be read or has a malformed line.
+Result<SuppressionList> load_suppressions(const Options& options);
+
 // Opens a dump for the commands that need no analysis. Errors as above; what was noticed goes to
 // `diagnostics`.
 Result<Image> open_image(const std::string& path, const Options& options, Progress* progress,

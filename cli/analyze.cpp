@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "cli/analysis.h"
+#include "cli/leak_text.h"
 #include "cli/table.h"
 #include "cli/units.h"
 #include "cli/version.h"
@@ -19,8 +20,15 @@ struct Totals {
   uint64_t used_count = 0, used_bytes = 0, free_count = 0, free_bytes = 0;
   uint64_t cached_count = 0, cached_bytes = 0;
   uint64_t leaked_count = 0, leaked_bytes = 0;
+  uint64_t suppressed_count = 0, suppressed_bytes = 0;
+  uint64_t clusters = 0;  // that are not suppressed
+  size_t shapes = 0;      // of these
   size_t verified = 0;
 };
+
+bool is_suppressed(const ClusterRow& cluster) {
+  return cluster.suppression != ClusterRow::kNotSuppressed;
+}
 
 Totals totals(const Snapshot& s) {
   Totals t;
@@ -34,8 +42,11 @@ Totals totals(const Snapshot& s) {
     t.verified += heap.verified ? 1 : 0;
   }
   for (const ClusterRow& cluster : s.clusters) {
-    t.leaked_count += cluster.chunks;
-    t.leaked_bytes += cluster.bytes;
+    const bool hidden = is_suppressed(cluster);
+    (hidden ? t.suppressed_count : t.leaked_count) += cluster.chunks;
+    (hidden ? t.suppressed_bytes : t.leaked_bytes) += cluster.bytes;
+    t.clusters += hidden ? 0 : cluster.count;
+    t.shapes += hidden ? 0 : 1;
   }
   return t;
 }
@@ -58,8 +69,11 @@ void print_header(const Snapshot& s, std::ostream& out) {
       << "  used     " << amount(t.used_count, t.used_bytes) << "\n"
       << "  free     " << amount(t.free_count, t.free_bytes) << ", and cached by threads "
       << amount(t.cached_count, t.cached_bytes) << "\n"
-      << "  leaked   " << amount(t.leaked_count, t.leaked_bytes) << " in " << s.clusters.size()
-      << " clusters\n";
+      << "  leaked   " << amount(t.leaked_count, t.leaked_bytes) << " in " << count_text(t.clusters)
+      << " clusters of " << t.shapes << " shapes\n";
+  if (t.suppressed_count > 0) {
+    out << "  and suppressed " << amount(t.suppressed_count, t.suppressed_bytes) << "\n";
+  }
 }
 
 // Before all else: what a ruined heap says of leaks is worth less.
@@ -78,19 +92,36 @@ void print_corruption(const Snapshot& s, size_t limit, std::ostream& out) {
 }
 
 void print_clusters(const Snapshot& s, size_t limit, std::ostream& out) {
-  if (s.clusters.empty()) return;
-  out << "\nLeaked, largest first:\n";
-  TextTable table({"count", "chunks", "bytes", "verdict", "module", "head", "one instance"});
-  for (size_t i = 0; i < std::min(limit, s.clusters.size()); ++i) {
-    const ClusterRow& c = s.clusters[i];
-    table.add({as_cell(c.count), as_cell(c.chunks), as_cell(c.bytes), c.verdict, c.module,
-               as_cell(c.head.value()), c.shape});
+  TextTable table({"chunks", "bytes", "bytes_each", "verdict", "module", "head", "leak"});
+  size_t more = 0;
+  for (const ClusterRow& c : s.clusters) {
+    if (is_suppressed(c)) continue;
+    if (table.size() == limit) {
+      ++more;
+      continue;
+    }
+    table.add({as_cell(c.chunks), as_cell(c.bytes), as_cell(c.bytes_each), c.verdict, c.module,
+               as_cell(c.head.value()), leak_line(c.count, c.shape, c.bytes)});
   }
+  if (table.size() == 0) return;
+  out << "\nLeaked, largest first:\n";
   Renderer renderer(out, OutputFormat::kTable);
   table.print(renderer);
-  if (s.clusters.size() > limit) {
-    out << "(" << s.clusters.size() - limit << " more: residue leaks, or --limit 0)\n";
+  if (more > 0) out << "(" << more << " more: residue leaks, or --limit 0)\n";
+}
+
+// As LeakSanitizer says it, with what the suppressed chunks kept.
+void print_suppressions(const Snapshot& s, std::ostream& out) {
+  TextTable table({"count", "bytes", "suppressed_count", "suppressed_bytes", "template"});
+  for (const SuppressionRow& r : s.suppressions) {
+    if (r.count == 0) continue;
+    table.add({as_cell(r.count), as_cell(r.bytes), as_cell(r.suppressed_count),
+               as_cell(r.suppressed_bytes), r.kind + ":" + r.pattern});
   }
+  if (table.size() == 0) return;
+  out << "\nSuppressions used:\n";
+  Renderer renderer(out, OutputFormat::kTable);
+  table.print(renderer);
 }
 
 void print_usage(const Snapshot& s, const std::string& dimension, size_t limit, std::ostream& out) {
@@ -112,31 +143,63 @@ void print_summary(const Snapshot& s, const Options& options, std::ostream& out)
   print_header(s, out);
   print_corruption(s, limit, out);
   print_clusters(s, limit, out);
+  print_suppressions(s, out);
   for (const char* dimension : {"type", "module", "owner"}) {
     print_usage(s, dimension, limit, out);
   }
-  if (!s.clusters.empty()) {
-    out << "\nNext: residue explain " << printable(s.info.source) << " "
-        << hex(s.clusters.front().head.value()) << "\n";
+  const auto first = std::find_if_not(s.clusters.begin(), s.clusters.end(), is_suppressed);
+  if (first != s.clusters.end()) {
+    out << "\nNext: residue explain " << printable(s.info.source) << " " << hex(first->head.value())
+        << "\n";
   }
 }
 
 TextTable machine_table() {
-  return TextTable({"snapshot", "source", "label", "pid", "executable", "complete", "heaps",
-                    "heaps_verified", "used_count", "used_bytes", "free_count", "free_bytes",
-                    "cached_count", "cached_bytes", "leaked_count", "leaked_bytes", "clusters",
+  return TextTable({"snapshot",
+                    "source",
+                    "label",
+                    "pid",
+                    "executable",
+                    "complete",
+                    "heaps",
+                    "heaps_verified",
+                    "used_count",
+                    "used_bytes",
+                    "free_count",
+                    "free_bytes",
+                    "cached_count",
+                    "cached_bytes",
+                    "leaked_count",
+                    "leaked_bytes",
+                    "clusters",
+                    "suppressed_count",
+                    "suppressed_bytes",
                     "diagnostics"});
 }
 
 void add_machine_row(const Snapshot& s, std::optional<int64_t> id, TextTable* table) {
   const Totals t = totals(s);
   using Value = TextTable::Value;
-  table->add({id ? Value(*id) : Value(), s.info.source, s.info.label, as_cell(s.info.pid),
-              s.info.executable, int64_t{s.info.complete}, as_cell(s.heaps.size()),
-              as_cell(t.verified), as_cell(t.used_count), as_cell(t.used_bytes),
-              as_cell(t.free_count), as_cell(t.free_bytes), as_cell(t.cached_count),
-              as_cell(t.cached_bytes), as_cell(t.leaked_count), as_cell(t.leaked_bytes),
-              as_cell(s.clusters.size()), as_cell(s.diagnostics.items().size())});
+  table->add({id ? Value(*id) : Value(),
+              s.info.source,
+              s.info.label,
+              as_cell(s.info.pid),
+              s.info.executable,
+              int64_t{s.info.complete},
+              as_cell(s.heaps.size()),
+              as_cell(t.verified),
+              as_cell(t.used_count),
+              as_cell(t.used_bytes),
+              as_cell(t.free_count),
+              as_cell(t.free_bytes),
+              as_cell(t.cached_count),
+              as_cell(t.cached_bytes),
+              as_cell(t.leaked_count),
+              as_cell(t.leaked_bytes),
+              as_cell(t.shapes),
+              as_cell(t.suppressed_count),
+              as_cell(t.suppressed_bytes),
+              as_cell(s.diagnostics.items().size())});
 }
 
 // A database that the operating system does not let us write is no fault of the dump's: exit code 4
@@ -165,7 +228,7 @@ Result<std::optional<int64_t>> store_if_wanted(std::optional<Database>* database
   if (!options.quiet) {
     std::ostream& to = options.format == OutputFormat::kTable ? streams.out : streams.err;
     to << "\nStored as snapshot " << outcome.id << " in " << printable(options.database)
-       << (outcome.already_there ? " (this dump was there already)" : "") << "\n";
+       << (outcome.already_there ? " (this dump was there already, and is as it was)" : "") << "\n";
   }
   return std::optional<int64_t>(outcome.id);
 }
@@ -173,6 +236,7 @@ Result<std::optional<int64_t>> store_if_wanted(std::optional<Database>* database
 }  // namespace
 
 Result<int> run_analyze(const Options& options, Streams streams) {
+  RESIDUE_TRY(load_suppressions(options));
   // What is wrong with the database should not cost minutes to learn; but one that does not exist
   // yet is made only when there is something to store.
   std::optional<Database> database;

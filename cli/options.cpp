@@ -58,10 +58,12 @@ const std::vector<Command>& commands() {
        1,
        1,
        {"limit"},
-       "One line is one shape of leak: its count, chunks and bytes over all instances, the type "
-       "and\n"
-       "module of the head, the address of one head (for 'residue explain'), and what a single\n"
-       "instance consists of. SNAPSHOT is an id or a label; without it the newest counts."},
+       "One line is one shape of leak: how many there are, what one consists of, and the bytes of\n"
+       "all; before it chunks and bytes of all, bytes of one, the module of the head's type, and "
+       "the\n"
+       "address of one head (for 'residue explain'). SNAPSHOT is an id or a label; without it the\n"
+       "newest counts. Suppressed leaks are left out (--suppressions; docs/suppressions.md); in a\n"
+       "database they are what they were when the dump was stored."},
       {"explain",
        "DUMP ADDRESS",
        "all that is known of one address, and the path that keeps it",
@@ -125,6 +127,10 @@ po::options_description global_options() {
       ("sysroot", po::value<std::string>()->value_name("DIR"),
        "look for modules below DIR instead of /")                               //
       ("debuginfod", "ask the servers of DEBUGINFOD_URLS for what is missing")  //
+      ("suppressions", po::value<std::vector<std::string>>()->value_name("FILE"),
+       "leaks to leave out, in LeakSanitizer's syntax (repeatable)")  //
+      ("no-embedded-suppressions",
+       "do not apply the program's own __lsan_default_suppressions()")  //
       ("format", po::value<std::string>()->value_name("NAME"),
        "table (default), json, csv or tsv")  //
       ("jobs", po::value<unsigned>()->value_name("N"),
@@ -211,6 +217,10 @@ Result<Options> fill(const po::variables_map& values) {
   if (values.count("symbols") != 0) {
     options.search.symbols = values["symbols"].as<std::vector<std::string>>();
   }
+  if (values.count("suppressions") != 0) {
+    options.suppressions = values["suppressions"].as<std::vector<std::string>>();
+  }
+  options.embedded_suppressions = values.count("no-embedded-suppressions") == 0;
   options.search.executable = text(values, "exe");
   options.search.sysroot = text(values, "sysroot");
   options.search.debuginfod = values.count("debuginfod") != 0;
@@ -269,6 +279,7 @@ std::string completion_script() {
          "  case $before in\n"
          "    --format) COMPREPLY=($(compgen -W 'table json csv tsv' -- \"$here\")); return ;;\n"
          "    --symbols|--sysroot) COMPREPLY=($(compgen -d -- \"$here\")); return ;;\n"
+         "    --suppressions|--db|--exe) COMPREPLY=($(compgen -f -- \"$here\")); return ;;\n"
          "    --by) COMPREPLY=($(compgen -W 'type owner module size heap' -- \"$here\")); return "
          ";;\n"
          "    help) COMPREPLY=($(compgen -W \"$names\" -- \"$here\")); return ;;\n"

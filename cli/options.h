@@ -19,12 +19,14 @@ struct Options {
   bool quiet = false;
   bool strict = false;
   bool progress = true;
-  unsigned jobs = 0;      // --jobs: worker threads, 0 for one per processor
-  std::string database;   // --db
-  std::string label;      // --label
-  std::string dimension;  // --by
-  uint32_t tid = 0;       // --tid; 0 means all
-  int64_t limit = -1;     // --limit; 0 means all, -1 the command's default
+  std::vector<std::string> suppressions;  // --suppressions: files
+  bool embedded_suppressions = true;      // not --no-embedded-suppressions
+  unsigned jobs = 0;                      // --jobs: worker threads, 0 for one per processor
+  std::string database;                   // --db
+  std::string label;                      // --label
+  std::string dimension;                  // --by
+  uint32_t tid = 0;                       // --tid; 0 means all
+  int64_t limit = -1;                     // --limit; 0 means all, -1 the command's default
 };
 
 // Options may stand before and after the subcommand. Fails with kUsage.

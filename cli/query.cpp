@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "cli/analysis.h"
+#include "cli/leak_text.h"
 #include "cli/version.h"
 #include "db/database_file.h"
 #include "db/store.h"
@@ -46,7 +47,14 @@ Result<Source> open_source(const std::string& text, const Options& options, Stre
   std::string path;
   std::string snapshot;
   split_snapshot(text, &path, &snapshot);
+  RESIDUE_TRY(load_suppressions(options));  // what is wrong with them should be known at once
   if (is_sqlite_file(path)) {
+    if (!options.suppressions.empty()) {
+      return Error{ErrorCode::kUsage,
+                   "--suppressions apply when a dump is analysed: " + path +
+                       " is a database, store the dump with them",
+                   {}};
+    }
     RESIDUE_ASSIGN(Database opened, open_database(path));
     source.database.emplace(std::move(opened));
     RESIDUE_ASSIGN(source.snapshot, resolve_snapshot(*source.database, snapshot));
@@ -85,6 +93,19 @@ class OneResult final : public RowSink {
   bool begun_ = false;
 };
 
+// What was left out, as LeakSanitizer says it; nothing if nothing was.
+Result<int> print_suppressions(Database& database, int64_t snapshot, std::ostream& out) {
+  const std::array<Cell, 1> parameters = {Cell(snapshot)};
+  Renderer renderer(out, OutputFormat::kTable);
+  UnlessEmpty sink(&renderer, [&out] { out << "\nSuppressions used:\n"; });
+  RESIDUE_TRY(query(database,
+                    "SELECT count, bytes, suppressed_count, suppressed_bytes, kind || ':' || "
+                    "pattern AS template, file, line FROM suppression WHERE snapshot = ?1 AND "
+                    "count > 0 ORDER BY id",
+                    sink, parameters));
+  return kExitDone;
+}
+
 }  // namespace
 
 Result<int> run_query(const Options& options, Streams streams) {
@@ -105,13 +126,22 @@ Result<int> run_leaks(const Options& options, Streams streams) {
   Renderer renderer(streams.out, options.format);
   const std::array<Cell, 2> parameters = {Cell(source.snapshot),
                                           Cell(options.limit <= 0 ? int64_t{-1} : options.limit)};
+  const std::string rest =
+      " FROM cluster WHERE snapshot = ?1 AND suppressed IS NULL ORDER BY bytes DESC, id LIMIT ?2";
+  if (options.format != OutputFormat::kTable) {
+    RESIDUE_TRY(query(*source.database,
+                      "SELECT count, chunks, bytes, bytes_each, shared, verdict, type, module, "
+                      "head, shape AS one_instance, evidence" +
+                          rest,
+                      renderer, parameters));
+    return kExitDone;
+  }
   // The evidence is a sentence, the same on most lines: too wide for a table.
-  std::string sql =
-      "SELECT count, chunks, bytes, verdict, type, module, head, shape AS one_instance";
-  if (options.format != OutputFormat::kTable) sql += ", evidence";
-  sql += " FROM cluster WHERE snapshot = ?1 ORDER BY bytes DESC, id LIMIT ?2";
-  RESIDUE_TRY(query(*source.database, sql, renderer, parameters));
-  return kExitDone;
+  LeakLines lines(&renderer);
+  RESIDUE_TRY(query(*source.database,
+                    "SELECT chunks, bytes, bytes_each, verdict, module, head, count, shape" + rest,
+                    lines, parameters));
+  return print_suppressions(*source.database, source.snapshot, streams.out);
 }
 
 Result<int> run_diff(const Options& options, Streams streams) {

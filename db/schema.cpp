@@ -70,6 +70,12 @@ CREATE TABLE owner (
 CREATE TABLE cluster (
   snapshot INTEGER NOT NULL, id INTEGER NOT NULL, head INTEGER, count INTEGER, chunks INTEGER,
   bytes INTEGER, shape TEXT, type TEXT, module TEXT, verdict TEXT, evidence TEXT,
+  bytes_each INTEGER, shared INTEGER, suppressed INTEGER,
+  PRIMARY KEY (snapshot, id)) WITHOUT ROWID;
+
+CREATE TABLE suppression (
+  snapshot INTEGER NOT NULL, id INTEGER NOT NULL, file TEXT, line INTEGER, kind TEXT,
+  pattern TEXT, count INTEGER, bytes INTEGER, suppressed_count INTEGER, suppressed_bytes INTEGER,
   PRIMARY KEY (snapshot, id)) WITHOUT ROWID;
 
 CREATE TABLE usage (

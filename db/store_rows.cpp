@@ -75,6 +75,27 @@ Result<void> store_heaps(sqlite3* db, int64_t id, const Snapshot& s) {
       });
 }
 
+Result<void> store_leaks(sqlite3* db, int64_t id, const Snapshot& s) {
+  RESIDUE_TRY(
+      each(db,
+           "INSERT INTO cluster (snapshot, id, head, count, chunks, bytes, shape, type, module, "
+           "verdict, evidence, bytes_each, shared, suppressed) "
+           "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+           s.clusters, [id](Statement& insert, size_t i, const ClusterRow& c) {
+             std::optional<uint64_t> suppressed;
+             if (c.suppression != ClusterRow::kNotSuppressed) suppressed = c.suppression;
+             return insert.run(id, i, c.head, c.count, c.chunks, c.bytes, c.shape, c.type, c.module,
+                               c.verdict, c.evidence, c.bytes_each, c.shared, suppressed);
+           }));
+  return each(db,
+              "INSERT INTO suppression (snapshot, id, file, line, kind, pattern, count, bytes, "
+              "suppressed_count, suppressed_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+              s.suppressions, [id](Statement& insert, size_t i, const SuppressionRow& r) {
+                return insert.run(id, i, r.file, r.line, r.kind, r.pattern, r.count, r.bytes,
+                                  r.suppressed_count, r.suppressed_bytes);
+              });
+}
+
 Result<void> store_findings(sqlite3* db, int64_t id, const Snapshot& s) {
   RESIDUE_TRY(each(db,
                    "INSERT INTO type (snapshot, id, name, module, origin, confidence) "
@@ -89,14 +110,7 @@ Result<void> store_findings(sqlite3* db, int64_t id, const Snapshot& s) {
                      return insert.run(id, i, o.kind, o.name, o.module, o.file, KnownNumber{o.line},
                                        KnownNumber{o.thread});
                    }));
-  return each(db,
-              "INSERT INTO cluster (snapshot, id, head, count, chunks, bytes, shape, type, module, "
-              "verdict, "
-              "evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-              s.clusters, [id](Statement& insert, size_t i, const ClusterRow& c) {
-                return insert.run(id, i, c.head, c.count, c.chunks, c.bytes, c.shape, c.type,
-                                  c.module, c.verdict, c.evidence);
-              });
+  return store_leaks(db, id, s);
 }
 
 Result<void> store_sums(sqlite3* db, int64_t id, const Snapshot& s) {

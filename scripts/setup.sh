@@ -19,6 +19,7 @@ TEST_PACKAGES=(
   libgtest-dev libgmock-dev libbenchmark-dev
   clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck valgrind
   libc6-dbg python3 sqlite3 bzip2 gzip lz4 xz-utils zstd dwz elfutils clang-19 lld-19
+  musl-tools g++-i686-linux-gnu libc6-i386 gdb-multiarch
 )
 
 if [[ -t 1 && -z ${NO_COLOR:-} ]]; then

@@ -115,21 +115,25 @@ class DebugFiles::Impl {
   std::vector<State> states_;
   std::mutex open_mutex_;
   std::map<std::string, Opened> opened_;
+  const Opened nowhere_;
   std::mutex split_mutex_;
 };
 
 const DebugFiles::Impl::Opened& DebugFiles::Impl::open(const std::string& path) {
   const std::lock_guard lock(open_mutex_);
-  const auto [it, is_new] = opened_.try_emplace(path);
-  if (!is_new) return it->second;
+  if (const auto known = opened_.find(path); known != opened_.end()) return known->second;
   auto file = SymbolFile::open(path);
+  // What is not there now may be in a moment: debuginfod's library puts what it fetches where its
+  // cache was looked at before.
+  if (!file && file.error().code == ErrorCode::kIo) return nowhere_;
+  Opened& opened = opened_[path];
   if (file) {
-    it->second.file = std::move(file).value();
+    opened.file = std::move(file).value();
   } else {
-    it->second.code = file.error().code;
-    it->second.reason = to_string(file.error());
+    opened.code = file.error().code;
+    opened.reason = to_string(file.error());
   }
-  return it->second;
+  return opened;
 }
 
 const SymbolFile* DebugFiles::Impl::keep(std::unique_ptr<SymbolFile> file, const std::string& key) {

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "analyzer/allocators/glibc_pieces.h"
 #include "formats/base/text.h"
 
 namespace residue::glibc {
@@ -23,7 +24,7 @@ constexpr const char* kStage = "glibc";
 constexpr size_t kMaxArenas = 65536;  // longest ring believed
 constexpr size_t kMaxHeapsPerArena = 1 << 20;
 constexpr uint64_t kMaxSystemMem = uint64_t{1} << 46;
-constexpr unsigned kMinEmptyBins = 40;  // of 127; a busy arena still has most large bins empty
+constexpr unsigned kMinEmptyBins = 40;  // of 127; or whose lists are sound at both ends
 constexpr unsigned kMaxOddBins = 2;     // bins that may be inconsistent: one list in flux
 
 class ArenaFinder {
@@ -196,6 +197,12 @@ class ArenaFinder {
                  !malloc.is_chunk(bk)) {
         ++odd;
         if (odd > kMaxOddBins) return false;
+      } else {
+        // A heap in pieces has chunks in nearly every bin: lists that lead back count as well.
+        const uint64_t to_links = links.value() - header;
+        const bool leads_back = word(Address(fd + to_links + to_links / 2)) == header &&
+                                word(Address(bk + to_links)) == header;
+        if (leads_back) ++empty;
       }
     }
     return empty >= kMinEmptyBins;
@@ -282,8 +289,10 @@ class ArenaFinder {
     arena.top_size = word(arena.top + ByteCount(machine_.word)) & ~kSizeFlags;
     arena.system_mem = field(a, layout.system_mem);
     arena.claimed.push_back({a, ByteCount(layout.size)});
-    if (is_main) {
+    if (is_main && arena.contiguous) {
       add_main_stretch(&arena);
+    } else if (is_main) {
+      add_pieces(image_, &arena);
     } else {
       add_heaps(&arena);
     }
@@ -312,10 +321,6 @@ class ArenaFinder {
     const uint64_t first = arena->shape.next_chunk(start);
     arena->stretches.push_back({{Address(start), ByteCount(end - start)}, Address(first), true});
     arena->claimed.push_back({Address(start), ByteCount(end - start)});
-    if (!arena->contiguous) {
-      arena->problems.push_back(
-          "the main arena has grown by mmap: pieces outside the brk heap are not walked");
-    }
   }
 
   // Heaps of a thread arena, newest first, along heap_info.prev. The arena itself lies in the
@@ -463,6 +468,7 @@ class ArenaFinder {
           Arena damaged;
           damaged.address = arena;
           damaged.layout = &layout;
+          damaged.shape = shape(layout);
           damaged.problems.push_back("its bookkeeping is damaged");
           if (mend_one(&damaged)) found->push_back(std::move(damaged));
         }

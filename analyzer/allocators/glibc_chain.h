@@ -71,15 +71,23 @@ class ChunkChain {
 
   // The chain ends here as it should: at top, or at what closes an older heap (sysmalloc): a header
   // of size 0 at the very end, and before it a fencepost, which is a remnant of the old top where
-  // that was too small to be freed.
+  // that was too small to be freed. A piece of the main arena ends in two fenceposts, three with
+  // such a remnant.
   bool is_end(uint64_t at) const {
     if (ends_in_top_) return at == top_;
     const uint64_t fence = size(at);
     if (fence != kFencepostSize && fence != kMinSize) return false;
-    const uint64_t last = at + fence;
+    uint64_t last = at + fence;
+    if (is_main_ && is_fencepost(at) && is_fencepost(last)) {
+      if (last + 2 * kHeaderSize == length_ && is_fencepost(last + kHeaderSize)) {
+        last += kHeaderSize;
+      }
+      return last + kHeaderSize <= length_ && length_ - last - kHeaderSize < kAlignment;
+    }
     return last + kHeaderSize <= length_ && length_ - last - kHeaderSize < kAlignment &&
            readable(last) && size(last) == 0;
   }
+  bool is_fencepost(uint64_t at) const { return readable(at) && size(at) == kFencepostSize; }
 
   // A header that can be true: aligned, big enough, inside the stretch and before top.
   bool plausible(uint64_t at, uint64_t size_word) const {

@@ -151,20 +151,25 @@ struct TcacheLayout {
   uint32_t count_width;  // bytes per counter, at offset 0; the heads follow the counters
   uint32_t bins;
   bool counts_free_slots;  // 2.42: the counter holds the slots that are left
+  bool padded_twice = false;
 
   // Offset of the heads.
   constexpr uint64_t entries() const { return uint64_t{bins} * count_width; }
   constexpr uint64_t size(uint64_t word) const { return entries() + bins * word; }
   // Of the chunk that holds it.
   constexpr uint64_t chunk_size(const Shape& shape) const {
-    return shape.chunk_size(size(shape.word));
+    const uint64_t once = shape.chunk_size(size(shape.word));
+    return padded_twice ? shape.chunk_size(once) : once;
   }
 };
 
-inline constexpr std::array<TcacheLayout, 3> kTcacheLayouts = {{
+inline constexpr std::array<TcacheLayout, 4> kTcacheLayouts = {{
     {"2.30-2.41", 2, 64, false},
     {"2.26-2.29", 1, 64, false},
     {"2.42", 2, 76, true},
+    // In 2.43 a cache that malloc rather than free sets up is padded twice: tcache_init asks
+    // _int_malloc for request2size of its size.
+    {"2.43", 2, 76, true, true},
 }};
 // Bins up to this index hold one chunk size each; 2.42's further ones hold ranges.
 inline constexpr uint32_t kTcacheSmallBins = 64;

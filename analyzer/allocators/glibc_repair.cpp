@@ -214,8 +214,10 @@ class ArenaRepair {
     while (at < end && !(placed && at == top())) {
       const auto head = words_.read(Address(at + shape_.word));
       const uint64_t size = head.value_or(0) & ~kSizeFlags;
-      if (!head || size < shape_.min_size() || size % shape_.alignment != 0 ||
-          (*head & kIsMmapped) != 0 || size > end - at) {
+      // Top alone may end where no chunk can begin.
+      const bool aligned = size % shape_.alignment == 0 || size == end - at;
+      if (!head || size < shape_.min_size() || !aligned || (*head & kIsMmapped) != 0 ||
+          size > end - at) {
         break;
       }
       before = last;

@@ -4,11 +4,12 @@
 #include <map>
 #include <memory>
 
+#include "formats/base/text.h"
+
 namespace residue {
 namespace {
 
 // LSB 5.0, 10.6.2: version, three encodings.
-constexpr uint64_t kHeaderSize = 4;
 constexpr uint8_t kHeaderVersion = 1;
 // The largest programs have about two million functions.
 constexpr size_t kMaxIndex = size_t{1} << 24;
@@ -174,7 +175,11 @@ void CfiTable::build_index() const {
 
 void CfiTable::note(const Error& error) const {
   const std::lock_guard lock(lazy_->mutex);
-  if (lazy_->problem.empty()) lazy_->problem = to_string(error);
+  if (!lazy_->problem.empty()) return;
+  // What the checked reader keeps as an offset is an address here.
+  lazy_->problem = error.message;
+  if (error.offset)
+    lazy_->problem.append(" (at address ").append(hex(error.offset->value())).append(")");
 }
 
 std::string CfiTable::problem() const {

@@ -250,6 +250,25 @@ TEST_P(SelfPointerTest, TheStackOfAnEndedThreadIsDead) {
   EXPECT_EQ(reach(3), "system");
 }
 
+// pthread_join reads what a thread returned from its descriptor, and leaves -1 there as the id.
+TEST_P(SelfPointerTest, WhatAThreadReturnedIsAliveUntilItIsJoined) {
+  for (const bool joined : {false, true}) {
+    const uint64_t stack = joined ? 0x75100000 : 0x75000000, descriptor = stack + 0x4000;
+    memory.map(stack, 0x5000, test::kReadWrite, RegionKind::kAnonymous);
+    point(descriptor, descriptor);
+    point(descriptor + 2 * word(), descriptor);
+    memory.put32(descriptor + GetParam().tid, joined ? 0xffffffff : 0);
+    point(descriptor - 0x800, chunk(joined ? 1 : 2));
+    point(descriptor + 0x600, chunk(joined ? 3 : 4));
+  }
+  mark();
+  EXPECT_EQ(ended.size(), 2u);
+  EXPECT_EQ(reach(1), "stale");
+  EXPECT_EQ(reach(2), "stale");
+  EXPECT_EQ(reach(3), "stale");
+  EXPECT_EQ(reach(4), "reachable");
+}
+
 TEST_P(SelfPointerTest, TheStackOfALivingThreadIsNot) {
   const uint64_t stack = 0x75000000, descriptor = stack + 0x4000;
   memory.map(stack, 0x5000, test::kReadWrite, RegionKind::kAnonymous);

@@ -240,6 +240,11 @@ class OwnerFacts:
 
     def assert_owned(self, name, module, chunks, requested):
         owned = [chunk for chunk in self.heap.chunks.values() if chunk.owner == name]
+        # A leaked block may hang on one of them by a pointer that nobody wrote since malloc.
+        planned = self.heap.planned_leaks(self.truth["requests"])
+        stray = [chunk for chunk in owned if chunk.address in planned]
+        self.assert_leaked(stray)
+        owned = [chunk for chunk in owned if chunk not in stray]
         self.assertEqual(len(owned), chunks)
         self.assertEqual({chunk.reach for chunk in owned}, {"reachable"})
         self.assertEqual({(chunk.owner_kind, chunk.owner_module) for chunk in owned},

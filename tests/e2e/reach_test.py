@@ -201,6 +201,21 @@ class ContainersTest(ReachCase):
                 self.assertIn(text, str(self.path(name)[0]))
 
 
+class RecycledTest(ReachCase):
+    PROGRAM = "recycled.cpp"
+
+    def test_a_vector_that_is_not_constructed_yet_has_no_spare_capacity(self):
+        self.expect(reachable="0, 1, 2, 3, 4, 5, 6, 7")
+
+
+class ContextsTest(ReachCase):
+    PROGRAM = "contexts.c"
+
+    def test_classes(self):
+        self.expect(reachable="on the thread's stack, on a suspended stack, on a running stack, "
+                              "on a signal handler's stack")
+
+
 class EndedThreadsTest(ReachCase):
     PROGRAM = "ended_threads.c"
 

@@ -85,7 +85,7 @@ void check(const SymbolFile& file) {
   }
   (void)variables.find_thread_local(8);
   const AnyFrame frame;
-  for (const uint64_t pc : {0x1035, 0x1000, 0x10ff, 0x1041, 0x1805}) {
+  for (const uint64_t pc : {0x1035u, 0x1000u, 0x10ffu, 0x1041u, 0x1805u}) {
     for (const LocalVariable& local : variables.locals(pc, frame)) {
       law(!local.name.empty() && !local.pieces.empty(), "a local has a name and a place");
     }

@@ -31,6 +31,11 @@ bool write(const std::filesystem::path& path, const std::vector<std::byte>& byte
   return static_cast<bool>(out.flush());
 }
 
+bool write_text(const std::filesystem::path& path, std::string_view text) {
+  const auto bytes = std::as_bytes(std::span(text));
+  return write(path, {bytes.begin(), bytes.end()});
+}
+
 // The three bytes that fuzz_elf_symbols.cpp takes off the front, then the module. Its file differs
 // from its pages only where a gap lies, which the target does not know of: the dynamic section is
 // where the file has it.
@@ -193,6 +198,12 @@ int main(int argc, char** argv) {
   written = write(symbols / "debug", debug_file_input(1)) && written;
   written = write(symbols / "one_segment", symbols_input(18, ModuleBuilder::Hash::kGnu)) && written;
   written = write(symbols / "gnu_hash", symbols_input(2, ModuleBuilder::Hash::kGnu)) && written;
+  written = write_text(folder / "fuzz_suppressions" / "lsan",
+                       "^foo*bar$\na foo and a bar\n# known\nleak:*libfoo.so$\nrace:x\n") &&
+            write_text(folder / "fuzz_suppressions" / "ours",
+                       "leak-type:^app::*\napp::Session\nleak-module:server\nleak-owner:cache\n"
+                       "leak-site:make_*\nleak-size:16-64\nleak-size:4096-\n") &&
+            written;
   written = write(symbols / "sysv_hash", symbols_input(2, ModuleBuilder::Hash::kSysv)) && written;
   written = write_expressions(folder / "fuzz_expression") && written;
   written = write_cfi(folder / "fuzz_cfi") && written;

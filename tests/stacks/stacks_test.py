@@ -2,9 +2,13 @@
 
     stacks_test.py --residue build/residue [--keep FOLDER] [CLASS[.METHOD]…]
 """
+import ctypes.util
+import http.server
 import os
 import re
 import shutil
+import threading
+import unittest.mock
 
 import scene
 from compare import Policy
@@ -174,6 +178,48 @@ class StrippedTest(StacksTestCase):
         self.check(self.crash(program), program, ("--exe", program, "--symbols", folder),
                    crashed=True, look=self.has_lines,
                    gdb_setup=(f"set debug-file-directory {folder}:/usr/lib/debug",))
+
+    def test_file_from_a_debuginfod_server(self):
+        if not ctypes.util.find_library("debuginfod"):
+            self.skipTest("libdebuginfod is not installed")
+        program, debug = self.stripped("served")
+        folder = self.global_folder(program, debug)
+        os.unlink(debug)
+        url = self.serve_by_build_id(folder)
+        core = self.crash(program)
+        environment = {"DEBUGINFOD_URLS": url, "DEBUGINFOD_CACHE_PATH": self.path("cache")}
+        # First from the server, then from the cache alone.
+        for options in (("--debuginfod",), ()):
+            with unittest.mock.patch.dict(os.environ, environment):
+                self.check(core, program, ("--exe", program, *options), crashed=True,
+                           look=self.has_lines,
+                           gdb_setup=(f"set debug-file-directory {folder}:/usr/lib/debug",))
+            environment["DEBUGINFOD_URLS"] = ""
+
+    def serve_by_build_id(self, folder):
+        """debuginfod's web API (debuginfod(8)) on the files of a folder like /usr/lib/debug."""
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                found = re.fullmatch(r"/buildid/(..)([0-9a-f]+)/debuginfo", self.path)
+                path = found and os.path.join(folder, ".build-id", found[1], found[2] + ".debug")
+                if not path or not os.path.exists(path):
+                    self.send_error(404)
+                    return
+                with open(path, "rb") as file:
+                    content = file.read()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return f"http://127.0.0.1:{server.server_port}"
 
     def global_folder(self, program, debug):
         """A folder laid out as /usr/lib/debug, which is what gdb can be told of."""

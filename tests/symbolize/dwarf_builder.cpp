@@ -222,7 +222,7 @@ std::string Lines::finish(const std::string& compilation_dir) {
   if (shape_.version >= 4) out.u8(max_operations_);
   // default_is_stmt, line_base -5, line_range 14, opcode_base 13, as GCC and clang have them.
   out.u8(1).u8(0xfb).u8(14).u8(13);
-  for (const unsigned operands : {0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1}) out.u8(operands);
+  for (const unsigned operands : {0u, 1u, 1u, 1u, 1u, 0u, 0u, 0u, 1u, 0u, 0u, 1u}) out.u8(operands);
   if (shape_.version >= 5) {
     out.u8(1).uleb(1).uleb(0x08).uleb(2).text(compilation_dir).text("src");
     out.u8(2).uleb(1).uleb(0x08).uleb(2).uleb(0x0b);

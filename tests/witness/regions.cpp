@@ -13,6 +13,12 @@ namespace {
 
 constexpr std::uint64_t kHeapMax = std::uint64_t{64} * 1024 * 1024;  // HEAP_MAX_SIZE, LP64
 constexpr std::uint64_t kRedZone = 128;                              // System V x86-64 ABI
+constexpr std::uint64_t kReadAtOnce = std::uint64_t{4} * 1024 * 1024;
+// struct pthread of x86-64: alignment, where the thread's id is (behind 704 bytes of tcbhead_t and
+// a list), size (glibc 2.36; 2.31 to 2.41 differ by less than 100 bytes).
+constexpr std::uint64_t kDescriptorAlignment = 64;
+constexpr std::uint64_t kThreadId = 720;
+constexpr std::uint64_t kDescriptorSize = 2304;
 constexpr std::uint64_t kMmappedBit = 2;
 constexpr std::uint64_t kSizeFlags = 7;
 
@@ -148,6 +154,47 @@ void exclude_dead_stacks(const Process& process, Exclusions& exclusions) {
   }
 }
 
+// Where the thread that owns this memory has ended: glibc keeps its stack for the next thread. Its
+// descriptor begins with two pointers to itself (words 0 and 2), as every living thread's does, but
+// no thread's registers (fs_base is among them) hold its address.
+std::vector<std::uint64_t> descriptors_of_ended(const Process& process, Range range) {
+  std::vector<std::uint64_t> found;
+  const std::uint64_t first =
+      (range.begin + kDescriptorAlignment - 1) / kDescriptorAlignment * kDescriptorAlignment;
+  for (std::uint64_t from = first; from < range.end; from += kReadAtOnce) {
+    const auto words = process.read_words(from, std::min(range.end, from + kReadAtOnce));
+    for (std::size_t i = 0; i + 2 < words.size(); i += kDescriptorAlignment / 8) {
+      const std::uint64_t address = from + i * 8;
+      if (words[i] != address || words[i + 2] != address) continue;
+      const auto& threads = process.threads();
+      const bool lives = std::any_of(threads.begin(), threads.end(), [&](const Thread& thread) {
+        return std::find(thread.words.begin(), thread.words.end(), address) != thread.words.end();
+      });
+      if (!lives) found.push_back(address);
+    }
+  }
+  return found;
+}
+
+// What such a thread returned, pthread_join fetches from its descriptor, and leaves -1 there as the
+// thread's id: until then the descriptor counts as alive. Below its stack is a guard page, so the
+// stack begins where the mapping does.
+void exclude_ended_threads(const Process& process, Exclusions& exclusions) {
+  exclusions.sort();
+  std::vector<Range> dead;
+  for (const Mapping& mapping : process.mappings()) {
+    if (!mapping.readable || !mapping.writable || mapping.shared || !mapping.name.empty()) continue;
+    for (const Range& range : exclusions.subtract_from({mapping.begin, mapping.end})) {
+      for (const std::uint64_t descriptor : descriptors_of_ended(process, range)) {
+        const auto id = process.read_words(descriptor + kThreadId, descriptor + kThreadId + 8);
+        const bool joined = id.size() == 1 && (id[0] & 0xffffffff) == 0xffffffff;
+        dead.push_back({mapping.begin, descriptor + (joined ? kDescriptorSize : 0)});
+      }
+    }
+  }
+  for (const Range& range : dead) exclusions.add(range);
+}
+
 // RELRO: data that was written during relocation and then made read-only; ld.so keeps pointers to
 // its own early allocations there. It is the read-only mapping right below a module's data.
 bool is_relro(const std::vector<Mapping>& mappings, std::size_t i) {
@@ -169,6 +216,7 @@ Regions find_roots(const Process& process, const Truth& truth) {
   exclude_blocks_elsewhere(process, truth, exclusions, regions.notes);
   exclude_malloc_state(process, exclusions, regions.notes);
   exclude_dead_stacks(process, exclusions);
+  exclude_ended_threads(process, exclusions);
   exclusions.add(truth.table);
   exclusions.sort();
   const auto& mappings = process.mappings();

@@ -4,7 +4,8 @@
 // stacks, modules' data, and any other writable mapping. Not roots are: memory of glibc's heaps
 // that is in no live block (free chunks, headers, arenas kept in heaps), malloc's own variables
 // (main_arena and mp_ point at free chunks, whose address lies in the tail of the block before),
-// stack below the stack pointer's red zone, and the malloc witness's table.
+// stack below the stack pointer's red zone, stacks that glibc keeps of threads that have ended, and
+// the malloc witness's table.
 //
 // glibc's heaps are recognised without walking them: the brk area by its name in maps; thread
 // heaps by their 64 MiB alignment and the first words of heap_info; mmapped chunks through the

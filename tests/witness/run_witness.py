@@ -31,8 +31,9 @@ HEAP_SQL = "SELECT * FROM heap"
 def add_run_options(parser):
     parser.add_argument("--at", default="exit", help="exit, allocs:N or signal (SIGUSR2)")
     parser.add_argument("--drop", type=int, default=0, help="drop every Nth free()")
-    parser.add_argument("--least", type=float, default=95, metavar="PERCENT",
-                        help="of the unreachable planted blocks that must be found")
+    parser.add_argument("--least", type=float, default=witness_checks.PLANTED_FOUND_AT_LEAST,
+                        metavar="PERCENT", help="of the planted blocks nothing in the heap points "
+                        "at that must be found")
     parser.add_argument("--exe", help="the process to witness, when COMMAND is a wrapper")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--lines", type=int, default=0, help="empty lines to give it on stdin")
@@ -80,6 +81,16 @@ def print_check(check):
     print(f"  {'ok  ' if check.passed else 'FAIL'} {check.name}: {check.figures}", flush=True)
 
 
+def explain_missed(residue, core, missed, limit=10):
+    """What residue thinks keeps the leaks it has missed."""
+    for address in missed[:limit]:
+        done = subprocess.run([residue, "explain", core, hex(address), "--quiet"],
+                              capture_output=True, text=True, check=False)
+        lines = done.stdout.splitlines()
+        path = next((i for i, line in enumerate(lines) if line.startswith("path")), len(lines))
+        print(f"  missed {address:#x}: " + " <- ".join(line.strip() for line in lines[path:path + 4]))
+
+
 def run_one(options, tools, work, command):
     """Returns True when every check passed."""
     os.makedirs(work, exist_ok=True)
@@ -102,6 +113,8 @@ def run_one(options, tools, work, command):
                                          options.least)
         for check in checks:
             print_check(check)
+        if options.drop:
+            explain_missed(tools.residue, core, witness_checks.missed_leaks(truth, chunks, judged))
         passed = all(check.passed for check in checks)
     if not tools.keep:
         os.unlink(core)

@@ -61,6 +61,8 @@ static void put_block(const live_block* block, void* context) {
   put_address(block->address);
   put_text(" ");
   put_number(block->requested, 10);
+  put_text(" ");
+  put_number(malloc_usable_size((void*)block->address), 10);
   put_text(block->planted ? " planted\n" : " live\n");
 }
 

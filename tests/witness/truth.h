@@ -5,8 +5,8 @@
 //   # arena=135168               ... and every other field of mallinfo2()
 //   # table=0x7f0012340000-0x7f0012380000     the witness's own memory
 //   # live=812
-//   0x55d0c3a012a0 24 live
-//   0x55d0c3a012c0 100 planted
+//   0x55d0c3a012a0 24 24 live           address, requested bytes, usable bytes (malloc_usable_size)
+//   0x55d0c3a012c0 100 104 planted
 //
 // Nothing here allocates; the file is written with write(2) from a static buffer.
 #ifndef RESIDUE_TESTS_WITNESS_TRUTH_H_

@@ -15,13 +15,15 @@ Truth read_truth(const std::string& path) {
   for (std::string line; std::getline(file, line);) {
     unsigned long long first = 0;
     unsigned long long second = 0;
+    unsigned long long third = 0;
     char flag[16] = {};
     if (std::sscanf(line.c_str(), "# table=%llx-%llx", &first, &second) == 2) {
       truth.table = {first, second};
     } else if (std::sscanf(line.c_str(), "# live=%llu", &first) == 1) {
       announced = first;
-    } else if (std::sscanf(line.c_str(), "%llx %llu %15s", &first, &second, flag) == 3) {
-      truth.blocks.push_back({first, second, std::string(flag) == "planted"});
+    } else if (std::sscanf(line.c_str(), "%llx %llu %llu %15s", &first, &second, &third, flag) ==
+               4) {
+      truth.blocks.push_back({first, second, third, std::string(flag) == "planted"});
     } else if (line.empty() || line[0] != '#') {
       throw std::runtime_error(path + ": not a line of a truth file: " + line);
     }

@@ -15,6 +15,7 @@ struct Range {
 struct Block {
   std::uint64_t address = 0;
   std::uint64_t requested = 0;
+  std::uint64_t usable = 0;  // malloc_usable_size's
   bool planted = false;
 };
 

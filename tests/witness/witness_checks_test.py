@@ -5,18 +5,21 @@ import unittest
 
 sys.dont_write_bytecode = True
 
-from witness_checks import Block, Chunk, chunks_of, compare, rows_of  # noqa: E402
+from witness_checks import Block, Chunk, Judged, check_slack, chunks_of, compare, rows_of  # noqa: E402
 
 HEADER = {"uordblks": "1000", "fordblks": "200"}
 HEAPS = "id\tallocator\tname\tuordblks\tfordblks\tverified\n" \
         "1\tglibc\tmain\t600\t200\t1\n" \
         "2\tglibc\tthread\t400\t0\t1\n" \
         "3\tglibc\tmmapped\t\t\t1\n"
-TRUTH = {0x1010: Block(24, False), 0x1030: Block(0, False), 0x1050: Block(40, True),
-         0x1080: Block(100, True)}
-JUDGED = {0x1010, 0x1030, 0x1080}
+TRUTH = {0x1010: Block(24, False, 24), 0x1030: Block(0, False, 24), 0x1050: Block(40, True, 40),
+         0x1080: Block(100, True, 104), 0x10f0: Block(24, True, 24)}
+# 0x10f0 is lost, but a word behind the requested ones of some block still points at it.
+JUDGED = Judged({0x1010, 0x1030, 0x1080}, {0x1010, 0x1030, 0x1080, 0x10f0},
+                {0x10f0: (0x10e4, 0)})
 CHUNKS = {0x1010: Chunk(24, "used", "reachable"), 0x1030: Chunk(24, "used", "interior"),
           0x1050: Chunk(40, "used", "leaked"), 0x1080: Chunk(104, "used", "reachable"),
+          0x10f0: Chunk(24, "used", "reachable"),
           0x2010: Chunk(648, "used", "system"), 0x3010: Chunk(24, "cached", ""),
           0x4010: Chunk(4000, "free", "")}
 
@@ -55,6 +58,11 @@ class Comparison(unittest.TestCase):
 
     def test_missed_planted_leak_fails(self):
         self.assertEqual(failed({0x1050: Chunk(40, "used", "reachable")}), ["planted leaks found"])
+
+    def test_the_word_that_hides_a_leak_is_traced_to_its_block(self):
+        figures = check_slack(TRUTH, JUDGED).figures
+        self.assertIn("1 planted: 1 by a word in such bytes, 0 because", figures)
+        self.assertIn("100/104: 1", figures)
 
     def test_wrong_counters_fail(self):
         self.assertEqual(failed(heaps=HEAPS.replace("600", "616")), ["uordblks"])
