@@ -50,6 +50,31 @@ void subtract(std::vector<AddressRange>* ranges, AddressRange hole) {
   *ranges = std::move(left);
 }
 
+bool is_fault(uint32_t signal) {
+  constexpr uint32_t kIll = 4, kBus = 7, kFpe = 8, kSegv = 11;  // Linux, but for MIPS and SPARC
+  return signal == kIll || signal == kBus || signal == kFpe || signal == kSegv;
+}
+
+// Whether the instruction before `pc` calls the kernel, as far as that can be seen: then the thread
+// is not in the middle of malloc.
+bool is_after_system_call(const Image& image, uint64_t pc) {
+  const auto bytes = image.view(Address(pc - 4), 4);
+  if (bytes.size() < 4) return true;
+  const auto word = load<uint32_t>(bytes);
+  switch (image.architecture) {
+    case Architecture::kX86_64:
+      return word >> 16 == 0x050f;  // syscall
+    case Architecture::kX86:
+      return word >> 16 == 0x80cd;  // int 0x80
+    case Architecture::kAArch64:
+      return word == 0xd4000001;  // svc #0
+    case Architecture::kArm:
+      return word == 0xef000000;  // svc #0
+    default:
+      return true;
+  }
+}
+
 class GlibcWalk {
  public:
   GlibcWalk(const Image& image, HeapParts* parts, Diagnostics& diagnostics)
@@ -218,8 +243,19 @@ class GlibcWalk {
     }
   }
 
-  // Whether the arena was dumped in the middle of an update.
-  bool is_in_flux(const Arena& arena) const { return arena.busy && !aborted_; }
+  // Whether the arena was dumped in the middle of an update. A process with one thread takes no
+  // mutex (2.26 on): there the thread may be inside malloc if it is in its module. But a fault
+  // there is what a ruined heap leads to.
+  bool is_in_flux(const Arena& arena) const {
+    if (aborted_) return false;
+    if (arena.busy) return true;
+    if (image_.threads.size() != 1) return false;
+    const Thread& thread = image_.threads.front();
+    const Module* module = image_.module_of(Address(thread.pc));
+    const bool inside = module != nullptr && arena.module.value() < image_.modules.size() &&
+                        module == &image_.modules[arena.module.value()];
+    return inside && !is_fault(thread.signal) && !is_after_system_call(image_, thread.pc);
+  }
 
   // A word of the arena's own that was wrong, whatever the walk could make of the rest.
   void report_repairs(const Arena& arena, std::vector<std::string>* problems) {
