@@ -13,6 +13,7 @@ constexpr size_t kPreview = 64;  // bytes of content shown
 constexpr size_t kMaxReferrers = 10;
 constexpr size_t kMaxPath = 32;  // steps shown of a path
 constexpr size_t kMaxPathWalk = 1 << 20;
+constexpr size_t kMaxKept = 5;  // of what an object dominates, the largest
 
 class Explainer {
  public:
@@ -110,8 +111,13 @@ class Explainer {
     }
     if (s_.chunks.state[i] == ChunkState::kUsed) explain_used(id);
     add_content(start, image_.view(start, std::min<uint64_t>(usable, kPreview)));
+    add_neighbours(id);
     add_referrers(id);
-    if (s_.chunks.state[i] == ChunkState::kUsed) add_path(id);
+    if (s_.chunks.state[i] == ChunkState::kUsed) {
+      add_path(id);
+      add_retained(id);
+      add_dominators(id);
+    }
   }
 
   void explain_used(ChunkId id) {
@@ -145,6 +151,87 @@ class Explainer {
         text += c >= 0x20 && c < 0x7f ? c : '.';
       }
       add("content", text);
+    }
+  }
+
+  // The chunks right before and behind in memory, where they touch it: who overruns whom.
+  void add_neighbours(ChunkId id) {
+    const Run& run = s_.chunks.map.run_of(id);
+    const auto one = [&](uint32_t other, const char* where) {
+      if (other >= s_.chunks.map.size() || &s_.chunks.map.run_of(ChunkId(other)) != &run) {
+        return add("neighbour", std::string(where) + ": none, the heap's memory ends there");
+      }
+      std::string text = where;
+      text.append(": ").append(name(ChunkId(other))).append(", ");
+      text.append(kChunkStateNames[static_cast<size_t>(s_.chunks.state[other])]);
+      const char* reach = kReachNames[static_cast<size_t>(s_.chunks.reach[other])];
+      if (*reach != 0) text.append(", ").append(reach);
+      add("neighbour", text);
+    };
+    one(id.value() - 1, "before");  // of the first: wraps, and there is none
+    one(id.value() + 1, "behind");
+  }
+
+  uint64_t retained(uint32_t chunk) const {
+    const uint64_t bytes = s_.chunks.retained[chunk];
+    return bytes != 0 ? bytes : s_.chunks.map.usable(ChunkId(chunk)).value();
+  }
+
+  // What would become free with the chunk, and the largest parts of it.
+  void add_retained(ChunkId id) {
+    if (s_.chunks.retained.empty()) return;
+    const uint64_t own = s_.chunks.map.usable(id).value();
+    const uint64_t all = retained(id.value());
+    add("retained", std::to_string(all) +
+                        " bytes would become free with it: " + std::to_string(own) +
+                        " of its own and " + std::to_string(all - own) + " that only it keeps");
+    std::vector<uint32_t> kept;
+    for (uint32_t i = 0; i < s_.chunks.dominator.size(); ++i) {
+      if (s_.chunks.dominator[i] == id.value()) kept.push_back(i);
+    }
+    const size_t shown = std::min(kMaxKept, kept.size());
+    std::partial_sort(kept.begin(), kept.begin() + static_cast<int64_t>(shown), kept.end(),
+                      [this](uint32_t a, uint32_t b) {
+                        return std::pair(retained(b), a) < std::pair(retained(a), b);
+                      });
+    for (size_t i = 0; i < shown; ++i) {
+      add("retained", "  " + name(ChunkId(kept[i])) + " with " + std::to_string(retained(kept[i])));
+    }
+    if (kept.size() > shown) {
+      add("retained", "  and " + std::to_string(kept.size() - shown) + " smaller ones");
+    }
+  }
+
+  // The owner, then object by object what everything on the way to the chunk leads through.
+  void add_dominators(ChunkId id) {
+    const auto& dominator = s_.chunks.dominator;
+    if (dominator.empty()) return;
+    std::vector<uint32_t> chain;
+    uint32_t up = dominator[id.value()];
+    while (up < ChunkTable::kDominatedByOwner) {
+      chain.push_back(up);
+      up = dominator[up];
+    }
+    if (up == ChunkTable::kNoDominator) {
+      const bool leak = is_leak(s_.chunks.reach[id.value()]);
+      add("dominator", chain.empty() && leak ? "none: nothing alive refers to it"
+                       : chain.empty()       ? "none: several owners lead to it"
+                       : leak                ? "(leaked)"
+                                             : "(several owners)");
+    } else {
+      const OwnerRow& owner = s_.owners[up & ~ChunkTable::kDominatedByOwner];
+      add("dominator",
+          owner.kind + " " + owner.name + (owner.module.empty() ? "" : " in " + owner.module));
+    }
+    for (size_t i = chain.size(); i > 0; --i) {
+      if (chain.size() > kMaxPath && i == chain.size() - kMaxPath / 2) {
+        const size_t skipped = chain.size() - kMaxPath;
+        add("dominator", "… " + std::to_string(skipped) + " more …");
+        i -= skipped - 1;
+        continue;
+      }
+      add("dominator", name(ChunkId(chain[i - 1])) + " retains " +
+                           std::to_string(retained(chain[i - 1])) + " bytes");
     }
   }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "analyzer/allocators/glibc_checks.h"
 #include "formats/base/text.h"
 
 namespace residue {
@@ -166,6 +167,7 @@ Heaps walk_heaps(const Image& image, Diagnostics& diagnostics) {
     const ChunkId id = chunks.map.find(user.value(), &start);
     if (id != kNone<ChunkId> && start == user.value()) heaps.system.push_back(id);
   }
+  glibc::find_requested(image, parts.block_header, &chunks, diagnostics);
   count(&heaps);
   return heaps;
 }

@@ -190,6 +190,9 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   if (options.retained) {
     stage("finding who keeps what");
     find_retention(graph, std::move(holders), &s, diagnostics);
+  } else {
+    diagnostics.add(Severity::kNote, "retention", "chunks", 0,
+                    "retained sizes were not asked for: chunk.retained is NULL");
   }
 
   stage("counting");

@@ -59,8 +59,10 @@ bool EdgeFinder::resolve(uint64_t word, Edge* edge) {
   if (id == kNone<ChunkId>) return false;
   bool interior = word != start;
   if (interior) {
-    const int64_t r = map_.find_run(word);
-    interior = !is_proper_interior(word, start, map_.runs()[static_cast<size_t>(r)], id);
+    const Run& run = map_.runs()[static_cast<size_t>(map_.find_run(word))];
+    // What a checking malloc keeps between blocks belongs to none of them.
+    if (run.gap > words_.size && word - start > map_.usable(id).value()) return false;
+    interior = !is_proper_interior(word, start, run, id);
   }
   *edge = Edge(id, interior);
   return true;

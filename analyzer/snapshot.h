@@ -40,6 +40,9 @@ struct ChunkTable {
   std::vector<uint32_t> owner;    // index into Snapshot::owners, or kNone<OwnerId>
   std::vector<uint32_t> cluster;  // index into Snapshot::clusters, or kNoCluster
   static constexpr uint32_t kNoCluster = ~uint32_t{0};
+  // Usable bytes that were not asked for; empty unless the allocator wrote that down.
+  std::vector<uint32_t> slack;
+  static constexpr uint32_t kUnknownSlack = ~uint32_t{0};
   // Both are empty if nobody asked for retained sizes (PipelineOptions::retained).
   SizeColumn retained;  // bytes that would become free with it; 0: its own usable ones
   // What dominates it immediately: a chunk, kDominatedByOwner | owner, or kNoDominator.

@@ -24,6 +24,7 @@ Result<std::unique_ptr<Analysis>> analyze_dump(const std::string& path, const Op
         std::make_unique<Symbolizer>(analysis->image, options.search, options.jobs);
     pipeline.symbolizer = analysis->symbolizer.get();
     pipeline.jobs = options.jobs;
+    pipeline.retained = options.retained;
     pipeline.progress = [&](const char* name) { progress.stage(name); };
     pipeline.evidence = want_evidence ? &analysis->evidence : nullptr;
     analysis->snapshot = analyze(analysis->image, std::move(diagnostics), pipeline);

@@ -55,6 +55,13 @@ std::string amount(uint64_t count, uint64_t bytes) {
   return count_text(count) + " chunks, " + bytes_text(bytes);
 }
 
+std::string percent_text(uint64_t part, uint64_t whole) {
+  if (whole == 0) return {};
+  const uint64_t tenths =
+      static_cast<uint64_t>(1000.0 * static_cast<double>(part) / static_cast<double>(whole) + 0.5);
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " %";
+}
+
 void print_header(const Snapshot& s, std::ostream& out) {
   const Totals t = totals(s);
   out << printable(s.info.source) << ": " << s.info.format << " of " << printable(s.info.executable)
@@ -124,6 +131,31 @@ void print_suppressions(const Snapshot& s, std::ostream& out) {
   table.print(renderer);
 }
 
+void print_retainers(const Snapshot& s, size_t limit, std::ostream& out) {
+  if (s.retainers.empty()) return;
+  const Totals t = totals(s);
+  const uint64_t live = t.used_bytes - std::min(t.used_bytes, t.leaked_bytes);
+  TextTable table({"kind", "name", "module", "address", "chunks", "bytes", "share"});
+  for (const RetainerRow& r : s.retainers) {
+    if (r.kind == "type" || r.retained_bytes == 0 || table.size() >= limit) continue;
+    const std::string name = r.held_by.empty() ? r.name : r.name + ", held by " + r.held_by;
+    TextTable::Value address;
+    if (r.address.value() != 0) address = as_cell(r.address.value());
+    table.add({r.kind, name, r.module, address, as_cell(r.retained_count),
+               as_cell(r.retained_bytes), percent_text(r.retained_bytes, live)});
+  }
+  if (table.size() == 0) return;
+  out << "\nKept alive, largest first:\n";
+  Renderer renderer(out, OutputFormat::kTable);
+  table.print(renderer);
+}
+
+void print_suspects(const Snapshot& s, std::ostream& out) {
+  if (s.suspects.empty()) return;
+  out << "\nSuspects among what is alive (guesses):\n";
+  for (const SuspectRow& r : s.suspects) out << "  " << printable(r.evidence) << "\n";
+}
+
 void print_usage(const Snapshot& s, const std::string& dimension, size_t limit, std::ostream& out) {
   TextTable table({dimension, "used_count", "used_bytes", "leaked_count", "leaked_bytes"});
   for (const UsageRow& u : s.usage) {
@@ -144,6 +176,8 @@ void print_summary(const Snapshot& s, const Options& options, std::ostream& out)
   print_corruption(s, limit, out);
   print_clusters(s, limit, out);
   print_suppressions(s, out);
+  print_retainers(s, limit, out);
+  print_suspects(s, out);
   for (const char* dimension : {"type", "module", "owner"}) {
     print_usage(s, dimension, limit, out);
   }

@@ -19,6 +19,7 @@ struct Options {
   bool quiet = false;
   bool strict = false;
   bool progress = true;
+  bool retained = true;                   // not --no-retained
   std::vector<std::string> suppressions;  // --suppressions: files
   bool embedded_suppressions = true;      // not --no-embedded-suppressions
   unsigned jobs = 0;                      // --jobs: worker threads, 0 for one per processor

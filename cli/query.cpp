@@ -3,6 +3,7 @@
 #include "db/query.h"
 
 #include <array>
+#include <cctype>
 #include <filesystem>
 #include <optional>
 
@@ -42,7 +43,26 @@ Result<Database> open_database(const std::string& path) {
   return database;
 }
 
-Result<Source> open_source(const std::string& text, const Options& options, Streams streams) {
+// Whether a statement can see what keeps what, which takes half of an analysis: it names a column
+// or table of it, or has a '*' other than that of count(*).
+bool may_use_retained(const std::string& sql) {
+  std::string plain;
+  for (const char c : sql) {
+    if (std::isspace(static_cast<unsigned char>(c)) != 0) continue;
+    plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  for (const char* word : {"retain", "dominator", "suspect"}) {
+    if (plain.find(word) != std::string::npos) return true;
+  }
+  for (size_t at = plain.find('*'); at != std::string::npos; at = plain.find('*', at + 1)) {
+    if (at < 6 || plain.compare(at - 6, 8, "count(*)") != 0) return true;
+  }
+  return false;
+}
+
+// `retained`: whether to find out what keeps what, if `text` is a dump.
+Result<Source> open_source(const std::string& text, const Options& options, bool retained,
+                           Streams streams) {
   Source source;
   std::string path;
   std::string snapshot;
@@ -64,8 +84,9 @@ Result<Source> open_source(const std::string& text, const Options& options, Stre
   if (!snapshot.empty() && std::filesystem::exists(path, ignored)) {
     return Error{ErrorCode::kUsage, path + ": is not a database: it has no snapshots to name", {}};
   }
-  RESIDUE_ASSIGN(source.analysis,
-                 analyze_dump(path, options, /*want_evidence=*/false, streams.err));
+  Options wanted = options;
+  wanted.retained = retained;
+  RESIDUE_ASSIGN(source.analysis, analyze_dump(path, wanted, /*want_evidence=*/false, streams.err));
   print_diagnostics(path, source.analysis->snapshot.diagnostics, options, streams.err);
   RESIDUE_ASSIGN(Database opened, Database::open(":memory:", Database::Mode::kWrite));
   source.database.emplace(std::move(opened));
@@ -109,7 +130,8 @@ Result<int> print_suppressions(Database& database, int64_t snapshot, std::ostrea
 }  // namespace
 
 Result<int> run_query(const Options& options, Streams streams) {
-  RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options, streams));
+  RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options,
+                                            may_use_retained(options.arguments[1]), streams));
   Renderer renderer(streams.out, options.format);
   if (options.format != OutputFormat::kJson) {
     RESIDUE_TRY(query(*source.database, options.arguments[1], renderer));
@@ -122,7 +144,8 @@ Result<int> run_query(const Options& options, Streams streams) {
 }
 
 Result<int> run_leaks(const Options& options, Streams streams) {
-  RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options, streams));
+  RESIDUE_ASSIGN(Source source,
+                 open_source(options.arguments[0], options, /*retained=*/false, streams));
   Renderer renderer(streams.out, options.format);
   const std::array<Cell, 2> parameters = {Cell(source.snapshot),
                                           Cell(options.limit <= 0 ? int64_t{-1} : options.limit)};

@@ -19,8 +19,17 @@
 //              long spans, and for each: index less the last index, granules
 //              three dictionaries (type, owner, cluster): values, and for each value + 1 (0: none)
 //                less the last one (zigzag)
-//              the sizes of the five columns' frames, 0 for a column that is absent
-//   columns  zstd frames: span, state | reach << 2, type, owner, cluster
+//              the sizes of the columns' frames, 0 for a column that is absent; columns behind the
+//                last size are absent too (the first five were there from the beginning)
+//   columns  zstd frames: span, state | reach << 2, type, owner, cluster, retained, dominator,
+//              slack
+//
+// The last three are numbers, nearly all of them small: 16 bits a chunk, low bytes and high bytes
+// apart, and behind them a varint for each chunk that has kFarNumber there. `retained` is what a
+// chunk retains beyond its own bytes, divided by kRetainedUnit; `dominator` the distance from the
+// chunk's address to its dominator's, in granules (zigzag), 0 if it has none; `slack` the
+// usable bytes that were not asked for and one more, 0 if unknown. The varints are bytes (zigzag
+// too for `dominator`).
 //
 // zstd's checksum is on in every frame, so that a flipped bit is an error rather than other
 // numbers.
@@ -40,11 +49,24 @@ inline constexpr size_t kPrefixBytes = 8;
 // longest varints stay below it.
 inline constexpr size_t kMaxHeaderBytes = size_t{8} << 20;
 
-enum Column : size_t { kSpans, kFlags, kTypes, kOwners, kClusters, kColumns };
+enum Column : size_t {
+  kSpans,
+  kFlags,
+  kTypes,
+  kOwners,
+  kClusters,
+  kRetained,
+  kDominators,
+  kSlack,
+  kColumns
+};
+inline constexpr size_t kFirstColumns = 5;  // that every block has sizes for
 inline constexpr size_t kDictionaries = 3;
 
 inline constexpr uint64_t kLongestSpan = 0xffff;  // longer ones are listed
 inline constexpr unsigned kMaxGranuleShift = 12;
+inline constexpr uint64_t kFarNumber = 0xffff;
+inline constexpr uint64_t kRetainedUnit = 4;
 inline constexpr unsigned kReachShift = 2;
 
 }  // namespace residue::block_format

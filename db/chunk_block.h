@@ -18,6 +18,10 @@ inline constexpr uint32_t kStateColumns = 2;  // state, reach
 inline constexpr uint32_t kTypeColumn = 4;
 inline constexpr uint32_t kOwnerColumn = 8;
 inline constexpr uint32_t kClusterColumn = 16;
+// These need kPlaceColumns too.
+inline constexpr uint32_t kRetainedColumn = 32;
+inline constexpr uint32_t kDominatorColumn = 64;
+inline constexpr uint32_t kSlackColumn = 128;
 
 // Columns of equal length `count`, or empty if they were not asked for. Ids are those of the
 // snapshot's tables, ~0 for none; state and reach are values of ChunkState and Reach.
@@ -31,6 +35,10 @@ struct ChunkBlock {
   std::vector<uint32_t> type;
   std::vector<uint32_t> owner;
   std::vector<uint32_t> cluster;
+  // Empty, though asked for, if the snapshot does not know it.
+  std::vector<uint64_t> retained;
+  std::vector<uint64_t> dominator;  // address; 0 for none
+  std::vector<uint32_t> slack;      // of the size, what was not asked for; ~0 if unknown
 };
 
 }  // namespace residue

@@ -84,7 +84,9 @@ Result<void> ChunkDecoder::Header::parse(std::span<const uint8_t> bytes) {
   count = static_cast<uint32_t>(chunks);
   shift = static_cast<unsigned>(granule_shift);
   RESIDUE_TRY(parse_lists(in));
-  for (uint64_t& size : sizes) size = in.next();
+  for (size_t i = 0; i < kColumns && (i < kFirstColumns || !in.at_end()); ++i) {
+    sizes[i] = in.next();
+  }
   if (!in.ok() || !in.at_end()) return corrupt("the header ends in the wrong place");
   return {};
 }
@@ -172,6 +174,11 @@ Result<void> ChunkDecoder::decode(std::span<const std::byte> data, uint32_t colu
     if ((columns & (kTypeColumn << i)) == 0) continue;
     RESIDUE_TRY(decode_ids(frames[kTypes + i], header.dictionaries[i], block.count, *ids[i]));
   }
+  if ((columns & kRetainedColumn) != 0) RESIDUE_TRY(decode_retained(frames[kRetained], block));
+  if ((columns & kDominatorColumn) != 0) {
+    RESIDUE_TRY(decode_dominators(header, frames[kDominators], block));
+  }
+  if ((columns & kSlackColumn) != 0) RESIDUE_TRY(decode_slack(frames[kSlack], block));
   return {};
 }
 
@@ -225,6 +232,73 @@ Result<void> ChunkDecoder::decode_flags(std::span<const std::byte> frame, ChunkB
   }
   if (worst_state >= kChunkStateNames.size() || worst_reach >= kReachNames.size()) {
     return corrupt("a chunk's state has no name");
+  }
+  return {};
+}
+
+// A column of numbers into raw_, and of each far one the value, in order.
+Result<void> ChunkDecoder::unpack_numbers(std::span<const std::byte> frame, uint32_t count,
+                                          std::vector<uint64_t>& far) {
+  constexpr size_t kLongestVarint = 10;
+  const auto size = ZSTD_getFrameContentSize(frame.data(), frame.size());
+  if (size < size_t{2} * count || size > (2 + kLongestVarint) * size_t{count}) {
+    return corrupt("a column has the wrong size");
+  }
+  RESIDUE_TRY(unpack(frame, static_cast<size_t>(size), raw_));
+  far.clear();
+  Varints in(std::span<const uint8_t>(raw_).subspan(size_t{2} * count));
+  for (size_t i = 0; i < count; ++i) {
+    if (raw_[i] == 0xff && raw_[count + i] == 0xff) far.push_back(in.next());
+  }
+  if (!in.ok() || !in.at_end()) return corrupt("a column of numbers ends in the wrong place");
+  return {};
+}
+
+Result<void> ChunkDecoder::decode_retained(std::span<const std::byte> frame, ChunkBlock& block) {
+  block.retained.clear();
+  if (frame.empty()) return {};
+  std::vector<uint64_t> far;
+  RESIDUE_TRY(unpack_numbers(frame, block.count, far));
+  block.retained.resize(block.count);
+  size_t next = 0;
+  for (size_t i = 0; i < block.count; ++i) {
+    const auto near = static_cast<uint64_t>(raw_[i] | raw_[block.count + i] << 8);
+    const uint64_t more = near == kFarNumber ? far[next++] : near * kRetainedUnit;
+    block.retained[i] = block.size[i] + more;
+  }
+  return {};
+}
+
+Result<void> ChunkDecoder::decode_dominators(const Header& header, std::span<const std::byte> frame,
+                                             ChunkBlock& block) {
+  block.dominator.clear();
+  if (frame.empty()) return {};
+  std::vector<uint64_t> far;
+  RESIDUE_TRY(unpack_numbers(frame, block.count, far));
+  block.dominator.resize(block.count);
+  const auto straight = [](uint64_t zigzag) { return zigzag >> 1 ^ (~(zigzag & 1) + 1); };
+  size_t next = 0;
+  for (size_t i = 0; i < block.count; ++i) {
+    const auto near = static_cast<uint64_t>(raw_[i] | raw_[block.count + i] << 8);
+    const uint64_t distance =
+        near == kFarNumber ? straight(far[next++]) : straight(near) << header.shift;
+    block.dominator[i] = distance == 0 ? 0 : block.address[i] + distance;
+  }
+  return {};
+}
+
+Result<void> ChunkDecoder::decode_slack(std::span<const std::byte> frame, ChunkBlock& block) {
+  block.slack.clear();
+  if (frame.empty()) return {};
+  std::vector<uint64_t> far;
+  RESIDUE_TRY(unpack_numbers(frame, block.count, far));
+  block.slack.resize(block.count);
+  size_t next = 0;
+  for (size_t i = 0; i < block.count; ++i) {
+    const auto near = static_cast<uint64_t>(raw_[i] | raw_[block.count + i] << 8);
+    const uint64_t more = near == kFarNumber ? far[next++] : near;
+    if (more > ChunkTable::kUnknownSlack) return corrupt("a request out of range");
+    block.slack[i] = static_cast<uint32_t>(more - 1);  // 0 wraps to unknown
   }
   return {};
 }

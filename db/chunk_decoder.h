@@ -33,6 +33,12 @@ class ChunkDecoder {
   Result<void> decode_places(const Header& header, std::span<const std::byte> frame,
                              ChunkBlock& block);
   Result<void> decode_flags(std::span<const std::byte> frame, ChunkBlock& block);
+  Result<void> unpack_numbers(std::span<const std::byte> frame, uint32_t count,
+                              std::vector<uint64_t>& far);
+  Result<void> decode_retained(std::span<const std::byte> frame, ChunkBlock& block);
+  Result<void> decode_dominators(const Header& header, std::span<const std::byte> frame,
+                                 ChunkBlock& block);
+  Result<void> decode_slack(std::span<const std::byte> frame, ChunkBlock& block);
   Result<void> decode_ids(std::span<const std::byte> frame, std::span<const uint32_t> dictionary,
                           uint32_t count, std::vector<uint32_t>& ids);
 

@@ -23,7 +23,9 @@ ChunkEncoder::ChunkEncoder(const Snapshot& snapshot)
     : chunks_(snapshot.chunks),
       shift_(snapshot.chunks.map.granule_shift()),
       zstd_(ZSTD_createCCtx(), ZSTD_freeCCtx),
-      spans_(size_t{2} * kBlockChunks) {
+      spans_(size_t{2} * kBlockChunks),
+      addresses_(kBlockChunks),
+      sizes_(kBlockChunks) {
   ZSTD_CCtx_setParameter(zstd_.get(), ZSTD_c_compressionLevel, kZstdLevel);
   ZSTD_CCtx_setParameter(zstd_.get(), ZSTD_c_checksumFlag, 1);
   const auto column = [&](const char* name, const std::vector<uint32_t>& values, size_t rows) {
@@ -40,7 +42,8 @@ Result<void> ChunkEncoder::check() const {
   const auto fits = [count](size_t size) { return size == count || size == 0; };
   // Reach, types and the rest may be absent: then nothing is known of them.
   if (chunks_.state.size() == count && fits(chunks_.reach.size()) && fits(chunks_.type.size()) &&
-      fits(chunks_.owner.size()) && fits(chunks_.cluster.size())) {
+      fits(chunks_.owner.size()) && fits(chunks_.cluster.size()) && fits(chunks_.retained.size()) &&
+      fits(chunks_.dominator.size()) && fits(chunks_.slack.size())) {
     return {};
   }
   return Error{
@@ -90,6 +93,9 @@ Result<ChunkEncoder::Block> ChunkEncoder::finish() {
     RESIDUE_TRY(index_ids(ids_[i]));
     RESIDUE_ASSIGN(sizes[kTypes + i], append_ids(ids_[i], columns_));
   }
+  RESIDUE_ASSIGN(sizes[kRetained], append_retained(columns_));
+  RESIDUE_ASSIGN(sizes[kDominators], append_dominators(columns_));
+  RESIDUE_ASSIGN(sizes[kSlack], append_slack(columns_));
   write_header(sizes);
   out_.assign(kPrefix.begin(), kPrefix.end());
   out_.resize(kPrefixBytes);
@@ -179,6 +185,72 @@ Result<size_t> ChunkEncoder::append_ids(const IdColumn& column, std::vector<std:
     }
   }
   return append_frame(raw_, out);
+}
+
+// `number(i)`: the short form of chunk i, and the long one, which counts if the short one is
+// kFarNumber or more.
+template <typename Number>
+Result<size_t> ChunkEncoder::append_numbers(Number&& number, std::vector<std::byte>& out) {
+  raw_.assign(size_t{2} * count_, 0);
+  for (uint32_t i = 0; i < count_; ++i) {
+    auto [near, far] = number(i);
+    if (near >= kFarNumber) {
+      near = kFarNumber;
+      for (; far >= 0x80; far >>= 7) raw_.push_back(static_cast<uint8_t>(far | 0x80));
+      raw_.push_back(static_cast<uint8_t>(far));
+    }
+    raw_[i] = static_cast<uint8_t>(near);
+    raw_[count_ + i] = static_cast<uint8_t>(near >> 8);
+  }
+  return append_frame(raw_, out);
+}
+
+Result<size_t> ChunkEncoder::append_retained(std::vector<std::byte>& out) {
+  if (chunks_.retained.empty()) return size_t{0};
+  return append_numbers(
+      [this](uint32_t i) {
+        const uint64_t retained = chunks_.retained[first_id_ + i];
+        const uint64_t more = retained - std::min(retained, sizes_[i]);
+        const uint64_t near = more % kRetainedUnit == 0 ? more / kRetainedUnit : kFarNumber;
+        return std::pair(near, more);
+      },
+      out);
+}
+
+Result<size_t> ChunkEncoder::append_dominators(std::vector<std::byte>& out) {
+  if (chunks_.dominator.empty()) return size_t{0};
+  const auto zigzag = [](int64_t value) {
+    return static_cast<uint64_t>(value) << 1 ^ static_cast<uint64_t>(value >> 63);
+  };
+  const uint64_t odd = (uint64_t{1} << shift_) - 1;
+  return append_numbers(
+      [&](uint32_t i) {
+        const uint32_t dominator = chunks_.dominator[first_id_ + i];
+        if (dominator >= ChunkTable::kDominatedByOwner) return std::pair(uint64_t{0}, uint64_t{0});
+        const uint64_t distance = dominator_address(dominator) - addresses_[i];
+        const auto signed_distance = static_cast<int64_t>(distance);
+        const uint64_t near =
+            (distance & odd) == 0 ? zigzag(signed_distance >> shift_) : kFarNumber;
+        return std::pair(near, zigzag(signed_distance));
+      },
+      out);
+}
+
+Result<size_t> ChunkEncoder::append_slack(std::vector<std::byte>& out) {
+  if (chunks_.slack.empty()) return size_t{0};
+  return append_numbers(
+      [this](uint32_t i) {
+        const uint32_t slack = chunks_.slack[first_id_ + i];
+        const uint64_t more = slack == ChunkTable::kUnknownSlack ? 0 : uint64_t{slack} + 1;
+        return std::pair(more, more);
+      },
+      out);
+}
+
+// Most are in the same block.
+uint64_t ChunkEncoder::dominator_address(uint32_t dominator) const {
+  const uint32_t index = dominator - first_id_;
+  return index < count_ ? addresses_[index] : chunks_.map.address(ChunkId(dominator)).value();
 }
 
 Result<size_t> ChunkEncoder::append_frame(std::span<const uint8_t> raw,

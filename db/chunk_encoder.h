@@ -50,6 +50,8 @@ class ChunkEncoder {
     segment.end = address.value() + span;
     segment.tail = span & ((uint64_t{1} << shift_) - 1);
     last_address_ = address.value();
+    addresses_[count_] = last_address_;
+    sizes_[count_] = usable.value();
     ++count_;
   }
   uint32_t pending() const { return count_; }
@@ -83,6 +85,12 @@ class ChunkEncoder {
   Result<size_t> append_spans(std::vector<std::byte>& out);
   Result<size_t> append_flags(std::vector<std::byte>& out);
   Result<size_t> append_ids(const IdColumn& column, std::vector<std::byte>& out);
+  template <typename Number>
+  Result<size_t> append_numbers(Number&& number, std::vector<std::byte>& out);
+  Result<size_t> append_retained(std::vector<std::byte>& out);
+  Result<size_t> append_dominators(std::vector<std::byte>& out);
+  Result<size_t> append_slack(std::vector<std::byte>& out);
+  uint64_t dominator_address(uint32_t dominator) const;
   Result<size_t> append_frame(std::span<const uint8_t> raw, std::vector<std::byte>& out);
   void put(uint64_t value);
 
@@ -96,7 +104,9 @@ class ChunkEncoder {
   uint32_t first_id_ = 0;
   uint32_t count_ = 0;
   uint64_t last_address_ = 0;
-  std::vector<uint8_t> spans_;  // kBlockChunks low bytes, then as many high bytes
+  std::vector<uint8_t> spans_;       // kBlockChunks low bytes, then as many high bytes
+  std::vector<uint64_t> addresses_;  // of the pending chunks
+  std::vector<uint64_t> sizes_;
   std::vector<Segment> segments_;
   std::vector<LongSpan> long_spans_;
 

@@ -164,6 +164,9 @@ uint32_t needed_columns(uint64_t columns_used) {
   if (uses(kColType)) needed |= kTypeColumn;
   if (uses(kColOwner)) needed |= kOwnerColumn;
   if (uses(kColCluster)) needed |= kClusterColumn;
+  if (uses(kColRetained)) needed |= kRetainedColumn | kPlaceColumns | kStateColumns;
+  if (uses(kColRequested)) needed |= kSlackColumn | kPlaceColumns;
+  if (uses(kColDominator)) needed |= kDominatorColumn | kPlaceColumns;
   return needed;
 }
 

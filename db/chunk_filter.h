@@ -31,6 +31,7 @@ enum ChunkColumn : int {
   kColOwner,
   kColCluster,
   kColRetained,
+  kColDominator,
 };
 
 struct ChunkFilter {

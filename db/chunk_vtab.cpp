@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kDeclaration =
     "CREATE TABLE chunk(snapshot INTEGER, address INTEGER, size INTEGER, requested INTEGER, "
     "heap INTEGER, state TEXT, reach TEXT, type INTEGER, site INTEGER, site_group INTEGER, "
-    "owner INTEGER, cluster INTEGER, retained INTEGER)";
+    "owner INTEGER, cluster INTEGER, retained INTEGER, dominator INTEGER)";
 
 struct ChunkVtab : sqlite3_vtab {
   sqlite3* db;
@@ -154,6 +154,11 @@ int give_column(sqlite3_vtab_cursor* base, sqlite3_context* context, int column)
     case kColSize:
       give_integer(context, block.size[i]);
       break;
+    case kColRequested:
+      if (!block.slack.empty() && block.slack[i] != ~uint32_t{0}) {
+        give_integer(context, block.size[i] - block.slack[i]);
+      }
+      break;
     case kColHeap:
       give_id(context, block.heap[i]);
       break;
@@ -173,6 +178,16 @@ int give_column(sqlite3_vtab_cursor* base, sqlite3_context* context, int column)
       break;
     case kColCluster:
       give_id(context, block.cluster[i]);
+      break;
+    case kColRetained:
+      if (!block.retained.empty() && block.state[i] == static_cast<uint8_t>(ChunkState::kUsed)) {
+        give_integer(context, block.retained[i]);
+      }
+      break;
+    case kColDominator:
+      if (!block.dominator.empty() && block.dominator[i] != 0) {
+        give_integer(context, block.dominator[i]);
+      }
       break;
     default:
       break;

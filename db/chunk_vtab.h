@@ -2,7 +2,7 @@
 // from a snapshot in memory.
 //
 //   CREATE TABLE chunk(snapshot, address, size, requested, heap, state, reach, type, site,
-//                      site_group, owner, cluster, retained)
+//                      site_group, owner, cluster, retained, dominator)
 //
 // Eponymous: it exists on a connection that registered it, nothing of it is in the file. A
 // condition on snapshot, address (=, ranges), state, reach, type or heap is used to skip: whole

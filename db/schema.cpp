@@ -84,6 +84,18 @@ CREATE TABLE usage (
   leaked_count INTEGER NOT NULL, leaked_bytes INTEGER NOT NULL,
   PRIMARY KEY (snapshot, dimension, key)) WITHOUT ROWID;
 
+CREATE TABLE retainers (
+  snapshot INTEGER NOT NULL, id INTEGER NOT NULL, kind TEXT, name TEXT, module TEXT, file TEXT,
+  line INTEGER, thread INTEGER, address INTEGER, retained_count INTEGER, retained_bytes INTEGER,
+  direct_count INTEGER, held_by TEXT,
+  PRIMARY KEY (snapshot, id)) WITHOUT ROWID;
+
+CREATE TABLE suspect (
+  snapshot INTEGER NOT NULL, id INTEGER NOT NULL, kind TEXT, name TEXT, module TEXT,
+  address INTEGER, count INTEGER, retained_count INTEGER, retained_bytes INTEGER, share REAL,
+  accumulation INTEGER, accumulation_name TEXT, children INTEGER, evidence TEXT, confidence TEXT,
+  PRIMARY KEY (snapshot, id)) WITHOUT ROWID;
+
 CREATE TABLE account (
   snapshot INTEGER NOT NULL, id INTEGER NOT NULL, category TEXT, bytes INTEGER,
   in_dump INTEGER,

@@ -134,6 +134,30 @@ Result<void> store_sums(sqlite3* db, int64_t id, const Snapshot& s) {
               });
 }
 
+Result<void> store_retention(sqlite3* db, int64_t id, const Snapshot& s) {
+  RESIDUE_TRY(each(
+      db,
+      "INSERT INTO retainers (snapshot, id, kind, name, module, file, line, thread, address, "
+      "retained_count, retained_bytes, direct_count, held_by) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      s.retainers, [id](Statement& insert, size_t i, const RetainerRow& r) {
+        return insert.run(id, i, r.kind, r.name, r.module, r.file, KnownNumber{r.line},
+                          KnownNumber{r.thread}, KnownNumber{r.address.value()}, r.retained_count,
+                          r.retained_bytes, KnownNumber{r.direct_count}, r.held_by);
+      }));
+  return each(
+      db,
+      "INSERT INTO suspect (snapshot, id, kind, name, module, address, count, retained_count, "
+      "retained_bytes, share, accumulation, accumulation_name, children, evidence, confidence) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      s.suspects, [id](Statement& insert, size_t i, const SuspectRow& r) {
+        return insert.run(id, i, r.kind, r.name, r.module, KnownNumber{r.address.value()}, r.count,
+                          r.retained_count, r.retained_bytes, r.share,
+                          KnownNumber{r.accumulation.value()}, r.accumulation_name, r.children,
+                          r.evidence, r.confidence);
+      });
+}
+
 Result<void> store_diagnostics(sqlite3* db, int64_t id, const Diagnostics& diagnostics) {
   std::vector<Diagnostic> items = diagnostics.items();
   if (diagnostics.dropped() != 0) {
@@ -170,6 +194,7 @@ Result<void> store_rows(sqlite3* db, int64_t snapshot_id, const Snapshot& snapsh
   RESIDUE_TRY(store_findings(db, snapshot_id, snapshot));
   RESIDUE_TRY(store_sums(db, snapshot_id, snapshot));
   RESIDUE_TRY(store_corruption(db, snapshot_id, snapshot));
+  RESIDUE_TRY(store_retention(db, snapshot_id, snapshot));
   return store_diagnostics(db, snapshot_id, snapshot.diagnostics);
 }
 

@@ -24,6 +24,9 @@ struct WalkedRun {
 
 // What the allocators found, before ids are given out.
 struct HeapParts {
+  // Bytes that a checking malloc keeps before each block, and that the chunks' user addresses leave
+  // out already; 0 without one.
+  uint64_t block_header = 0;
   std::vector<HeapRow> heaps;  // counts and bytes are filled in by build_heaps()
   std::vector<WalkedRun> runs;
   // Memory that belongs to an allocator, chunks or not: never a root, never unknown memory.

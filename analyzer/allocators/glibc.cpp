@@ -10,6 +10,7 @@
 
 #include "analyzer/allocators/allocator.h"
 #include "analyzer/allocators/glibc_arenas.h"
+#include "analyzer/allocators/glibc_checks.h"
 #include "analyzer/allocators/glibc_damage.h"
 #include "analyzer/allocators/glibc_lists.h"
 #include "analyzer/allocators/glibc_mmapped.h"
@@ -96,6 +97,7 @@ class GlibcWalk {
     recover_cached();
     find_double_frees();
     add_mmapped();
+    skip_mcheck_headers(image_, shape_, parts_);
     finish();
   }
 

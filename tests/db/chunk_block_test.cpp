@@ -13,8 +13,8 @@ namespace {
 
 using testing::SyntheticHeap;
 
-constexpr uint32_t kAllColumns =
-    kPlaceColumns | kStateColumns | kTypeColumn | kOwnerColumn | kClusterColumn;
+constexpr uint32_t kAllColumns = kPlaceColumns | kStateColumns | kTypeColumn | kOwnerColumn |
+                                 kClusterColumn | kRetainedColumn | kDominatorColumn;
 
 std::vector<std::vector<std::byte>> encode(const Snapshot& snapshot) {
   std::vector<std::vector<std::byte>> blocks;
@@ -48,7 +48,7 @@ SyntheticHeap small_heap() {
 bool same(const ChunkBlock& a, const ChunkBlock& b) {
   return a.count == b.count && a.address == b.address && a.size == b.size && a.heap == b.heap &&
          a.state == b.state && a.reach == b.reach && a.type == b.type && a.owner == b.owner &&
-         a.cluster == b.cluster;
+         a.cluster == b.cluster && a.retained == b.retained && a.dominator == b.dominator;
 }
 
 TEST(ChunkBlock, RoundTripsEveryChunk) {
@@ -70,6 +70,11 @@ TEST(ChunkBlock, RoundTripsEveryChunk) {
       ASSERT_EQ(block.type[i], chunk.type) << id;
       ASSERT_EQ(block.owner[i], chunk.owner) << id;
       ASSERT_EQ(block.cluster[i], chunk.cluster) << id;
+      // Of a chunk that is not in use what it retains means nothing.
+      if (chunk.state == ChunkState::kUsed) {
+        ASSERT_EQ(block.retained[i], chunk.retained) << id;
+      }
+      ASSERT_EQ(block.dominator[i], chunk.dominator) << id;
     }
   }
   EXPECT_EQ(id, heap.expected.size());
@@ -88,6 +93,40 @@ TEST(ChunkBlock, HoldsAsManyTypesAsChunks) {
   ChunkBlock block;
   ASSERT_TRUE(ChunkDecoder().decode(blocks[0], kTypeColumn, block));
   for (uint32_t i = 0; i < 65536; ++i) ASSERT_EQ(block.type[i], 65535 - i);
+}
+
+TEST(ChunkBlock, WhatNobodyAskedForIsAbsentRatherThanZero) {
+  const auto blocks = encode(small_heap().snapshot);
+  ChunkBlock block;
+  ASSERT_TRUE(ChunkDecoder().decode(blocks[0], kAllColumns, block));
+  EXPECT_TRUE(block.retained.empty());
+  EXPECT_TRUE(block.dominator.empty());
+}
+
+TEST(ChunkBlock, RetainedSizesOfARegularHeapTakeLessThanAByteAChunk) {
+  // Of five chunks one keeps the other four, as in a map of sessions.
+  constexpr uint32_t kChunks = 1000000;
+  SyntheticHeap heap;
+  testing::add_tables(heap.snapshot, 1, 1, 1);
+  heap.begin_run(0x10000, 0, 8);
+  for (uint32_t i = 0; i < kChunks; ++i) heap.add(2 + i % 5, {});
+  heap.end_run();
+  heap.finish();
+  const size_t without = [&] {
+    size_t bytes = 0;
+    for (const auto& data : encode(heap.snapshot)) bytes += data.size();
+    return bytes;
+  }();
+  ChunkTable& chunks = heap.snapshot.chunks;
+  chunks.retained = SizeColumn(kChunks);
+  chunks.dominator.assign(kChunks, ChunkTable::kNoDominator);
+  for (uint32_t i = 0; i < kChunks; ++i) {
+    if (i % 5 == 0) chunks.retained.set(i, heap.expected[i].size + 248);
+    if (i % 5 != 0) chunks.dominator[i] = i - i % 5;
+  }
+  size_t with = 0;
+  for (const auto& data : encode(heap.snapshot)) with += data.size();
+  EXPECT_LT(with - without, kChunks);
 }
 
 TEST(ChunkBlock, UnpacksOnlyTheColumnsAskedFor) {

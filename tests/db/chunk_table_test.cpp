@@ -39,6 +39,10 @@ Fixture& fixture() {
   return *kFixture;
 }
 
+std::string text_of_number(uint64_t number) {
+  return number == 0 ? "NULL" : std::to_string(static_cast<int64_t>(number));
+}
+
 std::string text_of_id(uint32_t id) { return id == testing::kNoId ? "NULL" : std::to_string(id); }
 
 void expect_all_chunks(Database& database, const std::vector<testing::ExpectedChunk>& expected) {
@@ -59,7 +63,8 @@ void expect_all_chunks(Database& database, const std::vector<testing::ExpectedCh
                                           "NULL",
                                           text_of_id(c.owner),
                                           text_of_id(c.cluster),
-                                          "NULL"};
+                                          text_of_number(c.retained),
+                                          text_of_number(c.dominator)};
     ASSERT_EQ(rows[i], row) << i;
   }
 }
@@ -75,9 +80,10 @@ TEST(ChunkTable, ShowsEveryChunkInMemory) {
 TEST(ChunkTable, HasTheContractsColumns) {
   testing::Rows sink;
   ASSERT_TRUE(query(fixture().live, "SELECT * FROM chunk LIMIT 0", sink));
-  EXPECT_EQ(sink.columns, (std::vector<std::string>{"snapshot", "address", "size", "requested",
-                                                    "heap", "state", "reach", "type", "site",
-                                                    "site_group", "owner", "cluster", "retained"}));
+  EXPECT_EQ(sink.columns,
+            (std::vector<std::string>{"snapshot", "address", "size", "requested", "heap", "state",
+                                      "reach", "type", "site", "site_group", "owner", "cluster",
+                                      "retained", "dominator"}));
 }
 
 TEST(ChunkTable, ShowsTheChunksOfAllSnapshots) {

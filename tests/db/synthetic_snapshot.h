@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <random>
 #include <string>
 #include <utility>
@@ -20,6 +21,8 @@ struct ExpectedChunk {
   ChunkState state = ChunkState::kUsed;
   Reach reach = Reach::kNone;
   uint32_t type = kNoId, owner = kNoId, cluster = kNoId;
+  uint64_t retained = 0;   // of a used chunk; 0: not known
+  uint64_t dominator = 0;  // address; 0: none
 };
 
 class SyntheticHeap {
@@ -46,7 +49,7 @@ class SyntheticHeap {
     starts_.resize((granule + granules + 63) / 64);
     starts_[granule / 64] |= uint64_t{1} << (granule % 64);
     expected.push_back({at_, granules * 16 - run_.gap, run_.heap.value(), facts.state, facts.reach,
-                        facts.type, facts.owner, facts.cluster});
+                        facts.type, facts.owner, facts.cluster, 0, 0});
     at_ += granules * 16;
   }
   // `cut`: bytes by which the run ends before a whole granule.
@@ -66,6 +69,31 @@ class SyntheticHeap {
       chunks.owner.push_back(chunk.owner);
       chunks.cluster.push_back(chunk.cluster);
     }
+  }
+
+  // What is dominated by whom, and what is retained, at random: small and large numbers, near and
+  // far dominators, and owners. REQUIRES: finish().
+  void retain(std::mt19937* random) {
+    ChunkTable& chunks = snapshot.chunks;
+    const auto count = static_cast<uint32_t>(expected.size());
+    chunks.retained = SizeColumn(count);
+    chunks.dominator.assign(count, ChunkTable::kNoDominator);
+    for (uint32_t i = 0; i < count; ++i) {
+      if (expected[i].state != ChunkState::kUsed) continue;
+      const uint64_t more[] = {0, 0, 4, 24, 4 * 0xfffe, 4 * 0xffff, 7, 1 << 30, uint64_t{5} << 32};
+      expected[i].retained = expected[i].size + more[(*random)() % std::size(more)];
+      chunks.retained.set(i, expected[i].retained);
+      const uint32_t near = i >= 5 ? i - 5 : i + 5;
+      const uint32_t candidates[] = {near, static_cast<uint32_t>((*random)() % count), kNoId,
+                                     ChunkTable::kDominatedByOwner | (i % 7)};
+      const uint32_t dominator = candidates[(*random)() % 4];
+      if (dominator == i || (dominator >= count && dominator < ChunkTable::kDominatedByOwner)) {
+        continue;
+      }
+      chunks.dominator[i] = dominator;
+      if (dominator < count) expected[i].dominator = expected[dominator].address;
+    }
+    chunks.retained.finish();
   }
 
   Snapshot snapshot;
@@ -163,6 +191,7 @@ inline SyntheticHeap make_varied_heap(uint32_t main_chunks = 150000) {
   for (uint32_t i = 0; i < 10; ++i) heap.add(3, facts(kTypes));
   heap.end_run();
   heap.finish();
+  heap.retain(&random);
   return heap;
 }
 
