@@ -29,6 +29,7 @@ class Explainer {
     } else {
       explain_chunk(id, Address(start), address);
     }
+    explain_corruption(id, Address(start), address);
     return std::move(lines_);
   }
 
@@ -52,6 +53,24 @@ class Explainer {
         add("thread", "stack of thread " + std::to_string(thread.tid) + ", SP " + hex(thread.sp) +
                           (address.value() < thread.sp ? " (the address lies below: dead)" : ""));
       }
+    }
+  }
+
+  // What was overwritten at the address or in the header of its chunk, or by that chunk.
+  void explain_corruption(ChunkId id, Address start, Address address) {
+    AddressRange about{address, ByteCount(1)};
+    if (id != kNone<ChunkId>) {
+      const ByteCount header(2 * image_.pointer_width);
+      about = {start - header, header + s_.chunks.map.usable(id)};
+    }
+    for (const CorruptionRow& row : s_.corruption) {
+      if (row.address.value() == 0) continue;
+      if (!about.contains(row.address) && !about.contains(row.suspect)) continue;
+      std::string text = row.kind + " at " + hex(row.address.value()) + " (" + row.confidence;
+      text.append("): ").append(row.message);
+      if (!row.found.empty()) text.append("; found ").append(row.found);
+      if (!row.expected.empty()) text.append(", expected ").append(row.expected);
+      add("corruption", text);
     }
   }
 

@@ -83,6 +83,21 @@ void print_header(const Snapshot& s, std::ostream& out) {
   }
 }
 
+// Before all else: what a ruined heap says of leaks is worth less.
+void print_corruption(const Snapshot& s, size_t limit, std::ostream& out) {
+  if (s.corruption.empty()) return;
+  out << "\nHeap corruption, " << s.corruption.size() << " found:\n";
+  TextTable table({"address", "kind", "found", "expected", "suspect", "confidence", "message"});
+  const auto known = [](Address a) { return a.value() == 0 ? std::string() : hex(a.value()); };
+  for (size_t i = 0; i < std::min(limit, s.corruption.size()); ++i) {
+    const CorruptionRow& c = s.corruption[i];
+    table.add(
+        {known(c.address), c.kind, c.found, c.expected, known(c.suspect), c.confidence, c.message});
+  }
+  Renderer renderer(out, OutputFormat::kTable);
+  table.print(renderer);
+}
+
 void print_clusters(const Snapshot& s, size_t limit, std::ostream& out) {
   TextTable table({"chunks", "bytes", "bytes_each", "verdict", "module", "head", "leak"});
   size_t more = 0;
@@ -158,6 +173,7 @@ void print_summary(const Snapshot& s, const Options& options, std::ostream& out)
   const int64_t rows = options.limit < 0 ? kDefaultRows : options.limit;
   const size_t limit = rows == 0 ? SIZE_MAX : static_cast<size_t>(rows);
   print_header(s, out);
+  print_corruption(s, limit, out);
   print_clusters(s, limit, out);
   print_suppressions(s, out);
   print_retainers(s, limit, out);

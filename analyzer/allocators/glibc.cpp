@@ -51,6 +51,31 @@ void subtract(std::vector<AddressRange>* ranges, AddressRange hole) {
   *ranges = std::move(left);
 }
 
+bool is_fault(uint32_t signal) {
+  constexpr uint32_t kIll = 4, kBus = 7, kFpe = 8, kSegv = 11;  // Linux, but for MIPS and SPARC
+  return signal == kIll || signal == kBus || signal == kFpe || signal == kSegv;
+}
+
+// Whether the instruction before `pc` calls the kernel, as far as that can be seen: then the thread
+// is not in the middle of malloc.
+bool is_after_system_call(const Image& image, uint64_t pc) {
+  const auto bytes = image.view(Address(pc - 4), 4);
+  if (bytes.size() < 4) return true;
+  const auto word = load<uint32_t>(bytes);
+  switch (image.architecture) {
+    case Architecture::kX86_64:
+      return word >> 16 == 0x050f;  // syscall
+    case Architecture::kX86:
+      return word >> 16 == 0x80cd;  // int 0x80
+    case Architecture::kAArch64:
+      return word == 0xd4000001;  // svc #0
+    case Architecture::kArm:
+      return word == 0xef000000;  // svc #0
+    default:
+      return true;
+  }
+}
+
 class GlibcWalk {
  public:
   GlibcWalk(const Image& image, HeapParts* parts, Diagnostics& diagnostics)
@@ -95,16 +120,40 @@ class GlibcWalk {
   void report_links(const std::vector<BadLink>& links) {
     for (const BadLink& bad : links) {
       if (bad.user.value() == 0) {
-        CorruptionRow row = diagnose_link(image_, shape_, bad.user, bad.place, bad.what, false);
-        row.kind = "unknown";
-        row.message = "the head of a free list leads nowhere";
-        report(std::move(row));
+        report(diagnose_head(bad));
       } else if (bad.cyclic) {
         report(diagnose_double(image_, shape_, bad.user, bad.place));
       } else {
         report(diagnose_link(image_, shape_, bad.user, bad.place, bad.what, true));
       }
     }
+  }
+
+  // malloc() takes the link of the chunk that it hands out for the list's new head: the chunk whose
+  // first word says just that was written to while it was free.
+  CorruptionRow diagnose_head(const BadLink& bad) const {
+    const uint64_t head = image_.word(bad.place).value_or(0);
+    std::vector<Address> holders;
+    for (const WalkedRun& walked : parts_->runs) {
+      for_each_start(walked, [&](Address user) {
+        // A list that was cut off at its head does not tell how links are stored.
+        const uint64_t stored = image_.word(user).value_or(0);
+        const uint64_t mangled = stored ^ (user.value() >> kSafeLinkShift);
+        if (holders.size() < 2 && head != 0 && (stored == head || mangled == head)) {
+          holders.push_back(user);
+        }
+      });
+    }
+    const Address user = holders.size() == 1 ? holders.front() : Address(0);
+    CorruptionRow row = diagnose_link(image_, shape_, user, bad.place, "the head of a free list",
+                                      user.value() != 0);
+    row.message = "the head of a free list leads nowhere";
+    if (user.value() != 0) {
+      row.message += ": it was taken from a chunk that was written to while it was free";
+    } else {
+      row.kind = "unknown";
+    }
+    return row;
   }
 
   // A chunk that two lists hold was freed twice.
@@ -196,8 +245,19 @@ class GlibcWalk {
     }
   }
 
-  // Whether the arena was dumped in the middle of an update.
-  bool is_in_flux(const Arena& arena) const { return arena.busy && !aborted_; }
+  // Whether the arena was dumped in the middle of an update. A process with one thread takes no
+  // mutex (2.26 on): there the thread may be inside malloc if it is in its module. But a fault
+  // there is what a ruined heap leads to.
+  bool is_in_flux(const Arena& arena) const {
+    if (aborted_) return false;
+    if (arena.busy) return true;
+    if (image_.threads.size() != 1) return false;
+    const Thread& thread = image_.threads.front();
+    const Module* module = image_.module_of(Address(thread.pc));
+    const bool inside = module != nullptr && arena.module.value() < image_.modules.size() &&
+                        module == &image_.modules[arena.module.value()];
+    return inside && !is_fault(thread.signal) && !is_after_system_call(image_, thread.pc);
+  }
 
   // A word of the arena's own that was wrong, whatever the walk could make of the rest.
   void report_repairs(const Arena& arena, std::vector<std::string>* problems) {

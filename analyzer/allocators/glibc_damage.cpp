@@ -304,31 +304,43 @@ std::optional<std::string> find_abort_message(const Image& image, ModuleId libc)
 }
 
 std::optional<CorruptionRow> diagnose_abort(std::string_view message) {
-  // Texts of malloc.c, 2.12 to 2.42; the first that is part of the message counts.
+  // Texts of malloc.c, 2.12 to 2.42; the first that is part of the message counts. What glibc saw
+  // is certain; what that means is not, where one check catches more than one fault.
   struct Known {
     const char* part;
     const char* kind;
+    const char* confidence;
     const char* meaning;
   };
-  static constexpr std::array<Known, 16> kKnown = {{
-      {"double free", "double free", "a chunk was freed that was free already"},
-      {"corrupted top size", "overflow", "the header of the top chunk was overwritten"},
-      {"corrupted size vs. prev_size", "overflow",
+  static constexpr std::array<Known, 19> kKnown = {{
+      {"double free detected", "double free", "proved", "a chunk was freed that was free already"},
+      {"(fasttop)", "double free", "proved", "a chunk was freed that was free already"},
+      {"(!prev)", "double free", "likely",
+       "a chunk was freed that the header behind it calls free already"},
+      {"(top)", "double free", "likely", "memory was freed that is part of top already"},
+      {"double free or corruption", "unknown", "guess",
+       "the header of the freed chunk, or the one behind it, cannot be true"},
+      {"corrupted top size", "overflow", "likely", "the size of the top chunk cannot be true"},
+      {"corrupted size vs. prev_size", "overflow", "likely",
        "a free chunk's size and the copy behind it differ"},
-      {"unaligned tcache chunk", "use after free", "a cache list's link was overwritten"},
-      {"unaligned fastbin chunk", "use after free", "a fastbin's link was overwritten"},
-      {"double linked list", "use after free", "a free list's links were overwritten"},
-      {"corrupted unsorted chunks", "use after free", "a free list's links were overwritten"},
-      {"unsorted double linked", "use after free", "a free list's links were overwritten"},
-      {"largebin double linked", "use after free", "a free list's links were overwritten"},
-      {"invalid next size", "overflow", "the header behind the freed chunk was overwritten"},
-      {"invalid size", "overflow", "a chunk's header was overwritten"},
-      {"invalid old size", "overflow", "the header of the chunk to be grown was overwritten"},
-      {"mismatching next->prev_size", "overflow",
-       "the copy of a free chunk's size was overwritten"},
-      {"invalid pointer", "unknown", "what was freed is no chunk"},
-      {"memory corruption", "unknown", "a free list leads to what is no chunk of it"},
-      {"too many chunks detected in tcache", "unknown", "a thread cache's counter is wrong"},
+      {"mismatching next->prev_size", "overflow", "likely",
+       "a free chunk's size and the copy behind it differ"},
+      {"unaligned tcache chunk", "use after free", "likely",
+       "the link of a thread cache's list leads nowhere"},
+      {"unaligned fastbin chunk", "use after free", "likely",
+       "the link of a fastbin's list leads nowhere"},
+      {"double linked list", "use after free", "likely", "the links of a free list contradict"},
+      {"corrupted unsorted chunks", "use after free", "likely",
+       "the links of a free list contradict"},
+      {"unsorted double linked", "use after free", "likely", "the links of a free list contradict"},
+      {"invalid next size", "overflow", "likely",
+       "the header behind the freed chunk cannot be true"},
+      {"invalid size", "overflow", "guess", "the header of a chunk cannot be true"},
+      {"invalid old size", "overflow", "guess", "the header of a chunk cannot be true"},
+      {"invalid pointer", "unknown", "guess", "what was freed is no chunk"},
+      {"memory corruption", "unknown", "guess", "a free list leads to what is no chunk of it"},
+      {"too many chunks detected in tcache", "unknown", "guess",
+       "the counter of a thread cache is wrong"},
   }};
   static constexpr std::array<std::string_view, 9> kSpeakers = {
       "malloc()",   "free()",         "realloc()",   "munmap_chunk()",
@@ -342,7 +354,7 @@ std::optional<CorruptionRow> diagnose_abort(std::string_view message) {
     if (message.find(known.part) == std::string_view::npos) continue;
     CorruptionRow row;
     row.kind = known.kind;
-    row.confidence = "proved";
+    row.confidence = known.confidence;
     row.message.append("libc aborted the process with \"").append(message).append("\": ");
     row.message += known.meaning;
     return row;

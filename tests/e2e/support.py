@@ -16,6 +16,7 @@ CRASH_SIGNALS = {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFP
 
 RESIDUE = ""  # set by main()
 SERVICE = ""
+PROGRAMS = ""  # folder of the programs that single tests bring along
 
 
 def run_residue(*arguments, timeout=60, **popen_options):
@@ -88,14 +89,16 @@ class TestCase(unittest.TestCase):
 
 
 def main():
-    global RESIDUE, SERVICE
+    global RESIDUE, SERVICE, PROGRAMS
     parser = argparse.ArgumentParser()
     parser.add_argument("--residue", required=True)
     parser.add_argument("--service", required=True, help="leaky_service")
+    parser.add_argument("--programs", default="", help="folder of the tests' own programs")
     parser.add_argument("tests", nargs="*", metavar="CLASS[.METHOD]")
     options = parser.parse_args()
     RESIDUE = os.path.abspath(options.residue)
     SERVICE = os.path.abspath(options.service)
+    PROGRAMS = os.path.abspath(options.programs)
     # The tests' module is __main__: its classes are found by name.
     outcome = unittest.main(argv=[sys.argv[0], *options.tests], verbosity=2, exit=False).result
     if not outcome.wasSuccessful():
