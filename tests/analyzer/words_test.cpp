@@ -339,6 +339,23 @@ TEST_P(SelfPointerTest, WhatAThreadReturnedIsAliveUntilItIsJoined) {
   EXPECT_EQ(reach(4), "reachable");
 }
 
+// From glibc 2.42 on no guard page lies between stacks and other memory.
+TEST_P(SelfPointerTest, WhatLiesBesideAnEndedThreadsStackIsAlive) {
+  const uint64_t region = 0x75000000, stack = region + 0x2000, descriptor = stack + 0x4000;
+  memory.map(region, 0x9000, test::kReadWrite, RegionKind::kStack);
+  point(descriptor, descriptor);
+  point(descriptor + 2 * word(), descriptor);
+  point(descriptor + 0x340, stack);                      // stackblock
+  memory.put_word(descriptor + 0x340 + word(), 0x5000);  // stackblock_size
+  point(region + 0x800, chunk(1));
+  point(stack + 0x800, chunk(2));
+  point(stack + 0x5800, chunk(3));
+  mark();
+  EXPECT_EQ(reach(1), "reachable");
+  EXPECT_EQ(reach(2), "stale");
+  EXPECT_EQ(reach(3), "reachable");
+}
+
 TEST_P(SelfPointerTest, TheStackOfALivingThreadIsNot) {
   const uint64_t descriptor = add_stack(0x75000000, 4711);  // in another process's view of threads
   point(descriptor - 0x800, chunk(1));
