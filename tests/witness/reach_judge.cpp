@@ -93,7 +93,8 @@ class Marker {
                          [](std::uint64_t v, const Block& block) { return v < block.address; });
     if (after == blocks_.begin()) return;
     const Block& block = *std::prev(after);
-    if (value != block.address && value - block.address >= size_of(block)) return;
+    const std::uint64_t past_end = extent_ == Extent::kUsable ? 1 : 0;
+    if (value != block.address && value - block.address >= size_of(block) + past_end) return;
     const auto index = static_cast<std::size_t>(std::prev(after) - blocks_.begin());
     if (verdicts_[index].reached) return;
     verdict.offset = value - block.address;
