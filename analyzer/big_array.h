@@ -12,6 +12,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "analyzer/huge_pages.h"
+
 namespace residue {
 
 template <typename T>
@@ -28,7 +30,7 @@ class BigArray {
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
     data_ = static_cast<T*>(memory);
-    if (size * sizeof(T) >= kWorthIt) madvise(memory, size * sizeof(T), MADV_HUGEPAGE);
+    advise_huge_pages(memory, size * sizeof(T));
   }
   BigArray(BigArray&& other) noexcept { swap(other); }
   BigArray& operator=(BigArray&& other) noexcept {
@@ -50,8 +52,6 @@ class BigArray {
   void reset() { BigArray().swap(*this); }
 
  private:
-  static constexpr size_t kWorthIt = size_t{4} << 20;
-
   void swap(BigArray& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);

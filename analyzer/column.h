@@ -12,6 +12,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "analyzer/huge_pages.h"
+
 namespace residue {
 
 template <typename T>
@@ -27,6 +29,7 @@ class Column {
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
     data_ = static_cast<T*>(memory);
+    advise_huge_pages(memory, bytes_);
   }
   Column(Column&& other) noexcept { *this = std::move(other); }
   Column& operator=(Column&& other) noexcept {

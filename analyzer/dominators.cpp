@@ -31,15 +31,20 @@
 namespace residue {
 namespace {
 
+// What stands in place of a number that a chunk does not have.
 constexpr uint32_t kUnseen = 0;
 constexpr uint32_t kClosed = ~uint32_t{0};  // not to be entered, and references to it do not count
-constexpr uint64_t kStepsPerNode = 8;       // before jump pointers are made
+constexpr uint32_t kLeaf = kClosed - 1;     // unseen, and it refers to nothing: most chunks do not
+
+constexpr bool is_unseen(uint32_t number) { return number == kUnseen || number == kLeaf; }
+
 constexpr uint64_t kMaxCross = ~uint32_t{0};
 
 class DominatorFinder {
  public:
-  DominatorFinder(const ReferenceGraph& graph, std::span<const Reach> reach, const Holders& holders)
-      : graph_(graph), reach_(reach), holders_(holders) {
+  DominatorFinder(const ReferenceGraph& graph, std::span<const Reach> reach, const Holders& holders,
+                  uint64_t steps_per_node)
+      : graph_(graph), reach_(reach), holders_(holders), steps_per_node_(steps_per_node) {
     size_t limit = reach.size() + 1;
     for (const auto& phase : holders.phases) limit += phase.owner.size();
     number_ = BigArray<uint32_t>(reach.size());
@@ -77,7 +82,7 @@ class DominatorFinder {
 
   void search() {
     for (size_t i = 0; i < reach_.size(); ++i) {
-      if (!is_live(reach_[i])) number_[i] = kClosed;
+      number_[i] = is_live(reach_[i]) ? fresh(i) : kClosed;
     }
     count_ = 1;  // the super-root
     for (const auto& phase : holders_.phases) {
@@ -89,13 +94,17 @@ class DominatorFinder {
     live_ = count_;
     begin_phase();
     for (size_t i = 0; i < reach_.size(); ++i) {
-      if (is_leak(reach_[i])) number_[i] = kUnseen;
+      if (is_leak(reach_[i])) number_[i] = fresh(i);
     }
     for (size_t i = 0; i < reach_.size(); ++i) {
       if (reach_[i] == Reach::kLeaked) from_root(static_cast<uint32_t>(i));
     }
     cover(is_leak);
     stack_.reset();
+  }
+
+  uint32_t fresh(size_t chunk) const {
+    return graph_.edges(ChunkId(static_cast<uint32_t>(chunk))).empty() ? kLeaf : kUnseen;
   }
 
   void begin_phase() {
@@ -111,7 +120,7 @@ class DominatorFinder {
         const uint32_t chunk = phase.chunk[k];
         if (reach_[chunk] == Reach::kSystem) {
           explore(chunk, owner);
-        } else if (number_[chunk] == kUnseen) {
+        } else if (is_unseen(number_[chunk])) {
           explore(chunk, owner);
         } else {
           note_edge(owner, number_[chunk]);
@@ -123,7 +132,7 @@ class DominatorFinder {
   // A reference from the super-root itself.
   void from_root(uint32_t chunk) {
     const uint32_t number = number_[chunk];
-    if (number == kUnseen) {
+    if (is_unseen(number)) {
       explore(chunk, 0);
     } else if (number != kClosed && number >= phase_begin_) {
       semi_[number] = 0;
@@ -163,6 +172,10 @@ class DominatorFinder {
           child = target;
           break;
         }
+        if (number == kLeaf) {
+          number_[target] = enter(target, frame.number);
+          continue;
+        }
         note_edge(frame.number, number);
       }
       if (child != kClosed) {
@@ -180,7 +193,7 @@ class DominatorFinder {
   Frame open(uint32_t chunk, uint32_t parent) {
     const uint32_t number = enter(chunk, parent);
     // The loader's own chunks belong to it whoever else refers to them: they stay closed.
-    if (number_[chunk] == kUnseen) number_[chunk] = number;
+    if (is_unseen(number_[chunk])) number_[chunk] = number;
     const auto edges = graph_.edges(ChunkId(chunk));
     for (const Edge edge : edges.first(std::min<size_t>(edges.size(), kLookAhead))) {
       __builtin_prefetch(&number_[edge.target().value()], 1);
@@ -197,7 +210,7 @@ class DominatorFinder {
     std::vector<uint32_t> roots;
     std::vector<bool> seen;
     for (size_t i = 0; i < reach_.size(); ++i) {
-      if (number_[i] != kUnseen || !kind(reach_[i])) continue;
+      if (!is_unseen(number_[i]) || !kind(reach_[i])) continue;
       if (seen.empty()) seen.resize(reach_.size());
       if (seen[i]) continue;
       roots.push_back(static_cast<uint32_t>(i));
@@ -207,7 +220,7 @@ class DominatorFinder {
   }
 
   void from_unreached(uint32_t chunk) {
-    if (number_[chunk] == kUnseen) explore(chunk, 0);
+    if (is_unseen(number_[chunk])) explore(chunk, 0);
   }
 
   void see_all(uint32_t from, std::vector<bool>* seen) {
@@ -218,7 +231,7 @@ class DominatorFinder {
       todo.pop_back();
       for (const Edge edge : graph_.edges(ChunkId(at))) {
         const uint32_t target = edge.target().value();
-        if (number_[target] != kUnseen || (*seen)[target]) continue;
+        if (!is_unseen(number_[target]) || (*seen)[target]) continue;
         (*seen)[target] = true;
         todo.push_back(target);
       }
@@ -325,7 +338,7 @@ class DominatorFinder {
   // ---- immediate dominators ----
 
   void find_immediate() {
-    uint64_t steps_left = kStepsPerNode * count_;
+    uint64_t steps_left = steps_per_node_ * count_;
     uint32_t w = 1;
     for (; w < count_; ++w) {
       const uint32_t semi = semi_[w];
@@ -369,6 +382,7 @@ class DominatorFinder {
   const ReferenceGraph& graph_;
   std::span<const Reach> reach_;
   const Holders& holders_;
+  uint64_t steps_per_node_;
   BigArray<uint32_t> number_;  // per chunk
   // By number.
   BigArray<uint32_t> node_;
@@ -416,8 +430,8 @@ void sum_up(DominatorTree* tree) {
 }  // namespace
 
 DominatorTree find_dominators(const ReferenceGraph& graph, std::span<const Reach> reach,
-                              const Holders& holders) {
-  DominatorTree tree = DominatorFinder(graph, reach, holders).find();
+                              const Holders& holders, uint64_t steps_per_node) {
+  DominatorTree tree = DominatorFinder(graph, reach, holders, steps_per_node).find();
   if (tree.size > 0) nest(&tree);
   return tree;
 }

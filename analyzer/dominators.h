@@ -61,8 +61,10 @@ struct DominatorTree {
 // find_clusters(). Below the super-root hang, beside what `holders` says, heads of leaked clusters,
 // and one chunk of every leaked cycle that nothing leads into. References of leaked chunks to live
 // ones do not count. A chunk that is alive although nobody seems to refer to it hangs there too.
+// `steps_per_node`: how long the walks up the tree may be on average before it gets jump pointers;
+// changes nothing but time and memory.
 DominatorTree find_dominators(const ReferenceGraph& graph, std::span<const Reach> reach,
-                              const Holders& holders);
+                              const Holders& holders, uint64_t steps_per_node = 8);
 
 // Fills in `tree->bytes` from the chunks' own sizes: own[i] for chunk i.
 void add_sizes(DominatorTree* tree, const BigArray<uint64_t>& own);

@@ -41,25 +41,21 @@ class HolderFinder {
 
  private:
   void scan(const RootRange& range) {
-    in_.image.holes.for_each_data(range.bytes, [&](uint64_t from, uint64_t until) {
-      if (in_.image.pointer_width == 8) {
-        scan_part<uint64_t>(range, from, until);
-      } else {
-        scan_part<uint32_t>(range, from, until);
-      }
+    with_words(in_.image, [&]<typename W>(W) {
+      in_.image.holes.for_each_data(
+          range.bytes, [&](uint64_t from, uint64_t until) { scan_part<W>(range, from, until); });
     });
   }
 
-  template <typename Word>
+  template <typename W>
   void scan_part(const RootRange& range, uint64_t from, uint64_t until) {
     // The answer for the last place, and how far it holds.
     OwnerId owner = kNone<OwnerId>;
     AddressRange extent;
     bool nameless = false;
-    for (uint64_t at = from; at + sizeof(Word) <= until; at += sizeof(Word)) {
+    for (uint64_t at = from; at + W::kSize <= until; at += W::kSize) {
       Edge edge;
-      const bool refers =
-          in_.finder->find(load<Word>(range.bytes.subspan(at), in_.image.order), &edge);
+      const bool refers = in_.finder->find(W::at(range.bytes, at), &edge);
       if (!refers || !is_alive(edge.target().value())) {
         nameless = false;
         continue;
@@ -162,16 +158,17 @@ class HolderFinder {
     }
   }
 
+  // ld.so's own chunks, all of them as children of the loader: mark_reach() has found which.
   void add_loader(Holders::Phase* phase) {
-    std::vector<ChunkId> loader;
-    std::set_union(in_.loader.own.begin(), in_.loader.own.end(), in_.loader.vectors.begin(),
-                   in_.loader.vectors.end(), std::back_inserter(loader));
-    for (const ChunkId id : loader) {
-      if (chunks_.reach[id.value()] == Reach::kSystem) phase->chunk.push_back(id.value());
+    const uint32_t nobody = kNone<OwnerId>.value();
+    uint32_t owner = nobody;
+    for (uint32_t chunk = 0; chunk < chunks_.reach.size(); ++chunk) {
+      if (chunks_.reach[chunk] != Reach::kSystem || chunks_.owner[chunk] == nobody) continue;
+      owner = chunks_.owner[chunk];
+      phase->chunk.push_back(chunk);
     }
+    if (owner == nobody) return;
     const auto end = static_cast<uint32_t>(phase->chunk.size());
-    if (end == phase->begin.back()) return;
-    const uint32_t owner = in_.owners->of_loader().value();
     if (owner >= found_.direct.size()) found_.direct.resize(size_t{owner} + 1);
     found_.direct[owner] += end - phase->begin.back();
     phase->owner.push_back(owner);

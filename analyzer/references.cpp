@@ -135,6 +135,7 @@ class Extractor {
     for (const Run& run : map.runs()) words += run.bytes.size() / W::kSize + 1;
     graph_.targets = Column<Edge>(words);
     graph_.offset.reserve(size_t{map.size()} + 1);
+    advise_huge_pages(graph_.offset.data(), graph_.offset.capacity() * sizeof(uint32_t));
     type_column_->assign(map.size(), kNone<TypeId>.value());
     map.for_each([this](ChunkId id, Address start, ByteCount usable, const Run& run) {
       begin_row(id.value());

@@ -41,11 +41,15 @@ class RetentionFinder {
     tree_.for_each_child(0, [&](uint32_t v, uint32_t) {
       if (v < tree_.live) (tree_.is_owner(v) ? owners : objects).push_back(v);
     });
-    keep_largest(&owners, kMaxOwnerRows);
-    keep_largest(&objects, kMaxObjectRows);
+    RetainerRow rest;
+    rest.kind = "object";
+    keep_largest(&owners, kMaxOwnerRows, &rest);
+    keep_largest(&objects, kMaxObjectRows, &rest);
+    rest.name = "(smaller ones, together)";
     add_idle_owners(owners);
     for (const uint32_t v : owners) s_.retainers.push_back(owner_row(v));
     for (const uint32_t v : objects) s_.retainers.push_back(object_row(v));
+    if (rest.retained_count > 0) s_.retainers.push_back(std::move(rest));
     sort_from(0);
     const size_t types = s_.retainers.size();
     add_types();
@@ -53,9 +57,15 @@ class RetentionFinder {
   }
 
  private:
-  void keep_largest(std::vector<uint32_t>* numbers, size_t limit) const {
+  // What is left out is added to `rest`: all rows together stay all that is alive.
+  void keep_largest(std::vector<uint32_t>* numbers, size_t limit, RetainerRow* rest) const {
     std::stable_sort(numbers->begin(), numbers->end(),
                      [this](uint32_t a, uint32_t b) { return tree_.bytes[a] > tree_.bytes[b]; });
+    for (size_t i = limit; i < numbers->size(); ++i) {
+      const uint32_t v = (*numbers)[i];
+      rest->retained_count += tree_.count[v] - (tree_.is_owner(v) ? 1 : 0);
+      rest->retained_bytes += tree_.bytes[v];
+    }
     if (numbers->size() > limit) numbers->resize(limit);
   }
 
