@@ -317,7 +317,9 @@ bool is_list_head(const Image& image, Address location, uint64_t pointer) {
 LoaderChunks find_loader_chunks(const Image& image, const ChunkMap& map, const Roots& roots,
                                 const std::vector<Address>& ended) {
   LoaderChunks chunks;
-  const auto add = [&map](std::vector<ChunkId>* to, uint64_t pointer) {
+  const auto add = [&](std::vector<ChunkId>* to, uint64_t pointer) {
+    // In a 32-bit process four letters of a tunable's name may be an address of the heap's.
+    if (pointer % image.pointer_width != 0) return;
     uint64_t start = 0;
     const ChunkId id = map.find(pointer, &start);
     if (id != kNone<ChunkId>) to->push_back(id);

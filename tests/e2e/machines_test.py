@@ -106,8 +106,10 @@ class Machine(support.TestCase):
 
     def test_lost_blocks_are_leaked_and_no_others_of_the_program(self):
         chunks = self.chunks()
-        reaches = {chunks[address]["reach"] for address in self.say["live"]}
-        self.assertEqual(reaches, {"reachable"})
+        # A number in ld.so's variables may by chance be the address of a block: it is ld.so's then.
+        reaches = [chunks[address]["reach"] for address in self.say["live"]]
+        self.assertEqual(set(reaches) - {"system"}, {"reachable"})
+        self.assertLessEqual(reaches.count("system"), 2)
         expected = {"leaked", "indirect"} | ({"interior"} if self.low_heap else set())
         kept = {address: chunks[address]["reach"] for address in self.say["lost"]
                 if chunks[address]["reach"] not in expected}
