@@ -3,8 +3,9 @@
 // Chunks tile a stretch: each header gives the size, the size leads to the next header, and the
 // next header's PREV_INUSE bit says whether this chunk is in use. The walk is proved when it lands
 // exactly on top, or on the fenceposts at the end of an older heap. Where a header cannot be true,
-// the walk says so and looks ahead for the next place from which the chain runs to the end of the
-// stretch: that skips memory that somebody else took with sbrk, as well as a trampled header.
+// the culprit is sought: a chunk before that claims too much, one whose flags contradict its
+// neighbour, or the header itself. Past the last kind the walk goes on at the next place from which
+// a chain can be believed: that skips memory that somebody else took with sbrk, too.
 //
 // Cost: one cache line per chunk, in order. Sizes are irregular, so the hardware's prefetcher gives
 // up and the loop prefetches a fixed distance ahead itself (three times faster on random sizes).
