@@ -188,12 +188,16 @@ class StretchWalker {
   // returned. Stale headers inside a chunk lead to where it ends, which is here, and do not count.
   bool shorten(Building* run) {
     const uint64_t bad = run->at;
-    std::vector<uint64_t> suspects = last_chunks(*run);
-    const auto steps_over = [&](uint64_t from) { return chain_.steps_over(from, bad, &effort_); };
-    // Behind the one to blame follow accidental headers: so the oldest first.
-    for (auto suspect = suspects.rbegin(); suspect != suspects.rend(); ++suspect) {
-      if (*suspect != suspects.front() && bad - *suspect > kLookBack) continue;
-      if (shorten_chunk(run, *suspect, steps_over)) return true;
+    const std::vector<uint64_t> suspects = last_chunks(*run);
+    // Behind the one to blame follow accidental headers: so the oldest first. But a true chain has
+    // more headers than the accidental ones it replaces; a stale one jumps over many true ones.
+    for (size_t i = suspects.size(); i-- > 0;) {
+      if (i != 0 && bad - suspects[i] > kLookBack) continue;
+      const auto steps_over = [&](uint64_t from) {
+        const uint64_t before = effort_;
+        return chain_.steps_over(from, bad, &effort_) && before - effort_ >= i;
+      };
+      if (shorten_chunk(run, suspects[i], steps_over)) return true;
     }
     return false;
   }
