@@ -3,8 +3,9 @@
 // Chunks tile a stretch: each header gives the size, the size leads to the next header, and the
 // next header's PREV_INUSE bit says whether this chunk is in use. The walk is proved when it lands
 // exactly on top, or on the fenceposts at the end of an older heap. Where a header cannot be true,
-// the walk says so and looks ahead for the next place from which the chain runs to the end of the
-// stretch: that skips memory that somebody else took with sbrk, as well as a trampled header.
+// the culprit is sought: a chunk before that claims too much, one whose flags contradict its
+// neighbour, or the header itself. Past the last kind the walk goes on at the next place from which
+// a chain can be believed: that skips memory that somebody else took with sbrk, too.
 //
 // Cost: one cache line per chunk, in order. Sizes are irregular, so the hardware's prefetcher gives
 // up and the loop prefetches a fixed distance ahead itself (three times faster on random sizes).
@@ -187,12 +188,16 @@ class StretchWalker {
   // returned. Stale headers inside a chunk lead to where it ends, which is here, and do not count.
   bool shorten(Building* run) {
     const uint64_t bad = run->at;
-    std::vector<uint64_t> suspects = last_chunks(*run);
-    const auto steps_over = [&](uint64_t from) { return chain_.steps_over(from, bad, &effort_); };
-    // Behind the one to blame follow accidental headers: so the oldest first.
-    for (auto suspect = suspects.rbegin(); suspect != suspects.rend(); ++suspect) {
-      if (*suspect != suspects.front() && bad - *suspect > kLookBack) continue;
-      if (shorten_chunk(run, *suspect, steps_over)) return true;
+    const std::vector<uint64_t> suspects = last_chunks(*run);
+    // Behind the one to blame follow accidental headers: so the oldest first. But a true chain has
+    // more headers than the accidental ones it replaces; a stale one jumps over many true ones.
+    for (size_t i = suspects.size(); i-- > 0;) {
+      if (i != 0 && bad - suspects[i] > kLookBack) continue;
+      const auto steps_over = [&](uint64_t from) {
+        const uint64_t before = effort_;
+        return chain_.steps_over(from, bad, &effort_) && before - effort_ >= i;
+      };
+      if (shorten_chunk(run, suspects[i], steps_over)) return true;
     }
     return false;
   }

@@ -318,6 +318,144 @@ TEST_P(DamagedGlibc, APageMissingInTheMiddleCostsOnlyItsOwnChunks) {
   expect_main_problem(snapshot);
 }
 
+// The one row about this address; a row that says so if there is none.
+CorruptionRow corruption_at(const Snapshot& snapshot, uint64_t address) {
+  for (const CorruptionRow& row : snapshot.corruption) {
+    if (row.address.value() == address) return row;
+  }
+  CorruptionRow none;
+  none.kind = "no corruption at " + hex(address);
+  return none;
+}
+
+TEST_P(DamagedGlibc, AnUndamagedHeapHoldsNoCorruption) {
+  heap().alloc_many(5, 100);
+  heap().free_to_unsorted(heap().alloc_many(3, 600)[1]);
+  EXPECT_TRUE(process.analyze().corruption.empty());
+}
+
+TEST_P(DamagedGlibc, ATextThatRunsOverAHeaderIsBlamedOnTheChunkBefore) {
+  const uint64_t writer = heap().alloc(40);
+  const uint64_t next = heap().alloc(600);
+  heap().alloc_many(70, 60);
+  heap().finish();
+  memory().put_text(writer, "0123456789 0123456789 0123456789 0123456789 0123456789");
+  const CorruptionRow row = corruption_at(process.analyze(), next - 8);
+  EXPECT_EQ(row.kind, "overflow");
+  EXPECT_EQ(row.suspect.value(), writer);
+  EXPECT_EQ(row.confidence, "likely");
+  EXPECT_EQ(row.found, "3738392030313233 \"789 0123\"");
+  EXPECT_NE(row.message.find("14 bytes beyond its end"), std::string::npos) << row.message;
+}
+
+TEST_P(DamagedGlibc, AnArrayThatRunsBackOverItsHeaderIsAnUnderflow) {
+  heap().alloc(100);
+  const uint64_t victim = heap().alloc(600);
+  heap().alloc_many(70, 60);
+  heap().finish();
+  memory().fill(victim - 8, 200, 0x99);
+  const CorruptionRow row = corruption_at(process.analyze(), victim - 8);
+  EXPECT_EQ(row.kind, "underflow");
+  EXPECT_EQ(row.suspect.value(), victim);
+}
+
+TEST_P(DamagedGlibc, AChunkThatClaimsItsNeighboursIsCutToItsSize) {
+  const uint64_t victim = heap().alloc(100);
+  const std::vector<uint64_t> swallowed = heap().alloc_many(20, 60);
+  heap().alloc_many(20, 90);
+  heap().finish();
+  memory().put64(victim - 8, 0x7c1);  // into the middle of another chunk
+  const Snapshot snapshot = process.analyze();
+  for (const uint64_t user : swallowed) EXPECT_EQ(state_of(snapshot, user), "used") << hex(user);
+  const ChunkId id = chunk_at(snapshot, victim);
+  ASSERT_NE(id, kNone<ChunkId>);
+  EXPECT_EQ(snapshot.chunks.map.usable(id).value(), 104U);
+  EXPECT_EQ(corruption_at(snapshot, victim - 8).expected.substr(0, 4), "7100");
+  expect_main_problem(snapshot);
+}
+
+TEST_P(DamagedGlibc, AClearedBitDoesNotFreeAChunkThatIsOnNoList) {
+  const uint64_t used = heap().alloc(100);
+  const uint64_t next = heap().alloc(200);
+  heap().alloc(100);
+  heap().finish();
+  memory().put8(next - 8, static_cast<uint8_t>(memory().get64(next - 8) & ~uint64_t{1}));
+  const Snapshot snapshot = process.analyze();
+  EXPECT_EQ(state_of(snapshot, used), "used");
+  EXPECT_NE(corruption_at(snapshot, next - 8).kind.substr(0, 2), "no");
+  expect_main_problem(snapshot);
+}
+
+TEST_P(DamagedGlibc, AFreeChunkWhoseSizeWasOverwrittenBehindItStaysFree) {
+  const uint64_t freed = heap().alloc(600);
+  heap().alloc(100);
+  heap().free_to_unsorted(freed);
+  heap().finish();
+  memory().put64(freed + 600 - 8 + 8, 0x1122334455667788);
+  const Snapshot snapshot = process.analyze();
+  EXPECT_EQ(state_of(snapshot, freed), "free");
+  EXPECT_EQ(corruption_at(snapshot, freed + 600).suspect.value(), freed);
+}
+
+TEST_P(DamagedGlibc, AWordOfTheMainArenaMayBeWrong) {
+  const std::vector<uint64_t> users = heap().alloc_many(30, 100);
+  heap().finish();
+  const auto& state = heap().release().state;
+  const uint64_t arena = heap().arena_address(GlibcHeapBuilder::kMain);
+  for (const uint64_t offset : {uint64_t{state.top}, uint64_t{state.next},
+                                uint64_t{state.system_mem}, uint64_t{state.system_mem} + 8}) {
+    const uint64_t old = memory().get64(arena + offset);
+    for (const uint64_t value : {uint64_t{0}, uint64_t{0x4141414141414141}, old ^ 0x10}) {
+      memory().put64(arena + offset, value);
+      const Snapshot snapshot = process.analyze();
+      for (const uint64_t user : users) {
+        EXPECT_EQ(state_of(snapshot, user), "used") << hex(offset) << " = " << hex(value) << "\n"
+                                                    << complaints(snapshot);
+      }
+    }
+    memory().put64(arena + offset, old);
+  }
+}
+
+TEST_P(DamagedGlibc, AWordOfAThreadArenaMayBeWrong) {
+  heap().alloc(100);
+  const size_t index = heap().add_arena();
+  const std::vector<uint64_t> users = heap().alloc_many(30, 100, index);
+  heap().finish();
+  const auto& state = heap().release().state;
+  const uint64_t arena = heap().arena_address(index);
+  const uint64_t info = heap().heap_address(index, 0);
+  for (const uint64_t place : {arena + state.top, arena + state.next, arena + state.system_mem,
+                               info, info + 8, info + 16, info + 24}) {
+    const uint64_t old = memory().get64(place);
+    for (const uint64_t value : {uint64_t{0x1000}, uint64_t{0x4141414141414141}, old ^ 0x10}) {
+      memory().put64(place, value);
+      const Snapshot snapshot = process.analyze();
+      for (const uint64_t user : users) {
+        EXPECT_EQ(state_of(snapshot, user), "used")
+            << hex(place - info) << " = " << hex(value) << "\n"
+            << complaints(snapshot);
+      }
+      EXPECT_TRUE(heap_named(snapshot, "main_arena").verified) << complaints(snapshot);
+    }
+    memory().put64(place, old);
+  }
+}
+
+TEST_P(DamagedGlibc, AChunkOnTwoListsWasFreedTwice) {
+  if (!has_tcache() || !heap().release().has_fastbins()) return;
+  const uint64_t twice = heap().alloc(40);
+  const uint64_t other = heap().alloc(40);
+  heap().alloc(40);
+  heap().free_to_tcache(other);
+  heap().free_to_fastbin(twice);
+  heap().finish();
+  memory().put64(other, heap().link(other, twice));
+  memory().put64(twice, heap().link(twice, 0));
+  const Snapshot snapshot = process.analyze();
+  EXPECT_EQ(corruption_at(snapshot, twice).kind, "double free") << complaints(snapshot);
+}
+
 std::string release_name(const ::testing::TestParamInfo<unsigned>& release) {
   return "2_" + std::to_string(release.param);
 }

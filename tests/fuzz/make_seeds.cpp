@@ -181,6 +181,25 @@ bool write_packed(const std::filesystem::path& folder) {
   return written;
 }
 
+// A heap of 60 chunks, every fifth of them free, up to top; and one with an impossible header.
+bool write_heap(const std::filesystem::path& folder) {
+  bool written = true;
+  for (const bool damaged : {false, true}) {
+    ByteWriter writer;
+    writer.u8(0).u8(0).u16(300);  // top is 300 granules behind the first chunk
+    for (unsigned i = 0; i < 60; ++i) {
+      const bool free_before = i % 5 == 1;
+      writer.u64(free_before ? 80 : 0);
+      writer.u64(damaged && i == 30 ? 0x4141414141414141 : 80U | (free_before ? 0U : 1U));
+      for (unsigned word = 0; word < 8; ++word) writer.u64(word);
+    }
+    writer.u64(0).u64(0x1001);
+    for (unsigned word = 0; word < 510; ++word) writer.u64(0);
+    written = write(folder / (damaged ? "damaged" : "sound"), writer.take()) && written;
+  }
+  return written;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -193,6 +212,7 @@ int main(int argc, char** argv) {
   for (const auto& [name, bytes] : residue::testing::seed_cores()) {
     written = write(folder / "fuzz_elf_core" / name, bytes) && written;
   }
+  written = write_heap(folder / "fuzz_glibc_walk") && written;
   const auto symbols = folder / "fuzz_elf_symbols";
   written = write(symbols / "file", symbols_input(1, ModuleBuilder::Hash::kGnu)) && written;
   written = write(symbols / "debug", debug_file_input(1)) && written;
