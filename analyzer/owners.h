@@ -30,6 +30,7 @@ class OwnerTable {
   OwnerId of_stack(uint32_t thread);
   OwnerId of_loader();
 
+  size_t size() const { return rows_.size(); }
   const OwnerRow& row(OwnerId id) const { return rows_[id.value()]; }
   std::vector<OwnerRow> take_rows() { return std::move(rows_); }
 

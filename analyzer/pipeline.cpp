@@ -1,5 +1,7 @@
 #include "analyzer/pipeline.h"
 
+#include <algorithm>
+
 #include "analyzer/clusters.h"
 #include "analyzer/embedded_suppressions.h"
 #include "analyzer/heaps.h"
@@ -85,6 +87,17 @@ std::string find_caveat(const Image& image, Diagnostics& diagnostics) {
   return caveat;
 }
 
+// Owners beyond the first `count` only share chunks with others, and `retainers` has told them: the
+// table of owners is the same whether what they retain was asked for or not.
+void drop_sharers(size_t count, Snapshot* s) {
+  for (const uint32_t dominator : s->chunks.dominator) {
+    if (dominator < ChunkTable::kDominatedByOwner || dominator == ChunkTable::kNoDominator)
+      continue;
+    count = std::max<size_t>(count, (dominator & ~ChunkTable::kDominatedByOwner) + size_t{1});
+  }
+  if (count < s->owners.size()) s->owners.resize(count);
+}
+
 std::vector<ThreadRow> thread_rows(const Image& image, const std::vector<UnwoundStack>& stacks,
                                    Diagnostics& diagnostics) {
   std::vector<ThreadRow> rows;
@@ -168,6 +181,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   const ReachInput input = {image, heaps, graph, roots, spare, &finder, &owners, loader};
   std::vector<StaleSource> stale =
       mark_reach(input, &chunks, options.evidence != nullptr ? &trace : nullptr);
+  const size_t owner_count = owners.size();
   FoundHolders holders;
   if (options.retained) holders = find_holders(input, chunks);
   s.types = types.take_rows();
@@ -191,6 +205,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   if (options.retained) {
     stage("finding who keeps what");
     find_retention(graph, std::move(holders), &s, diagnostics);
+    drop_sharers(owner_count, &s);
   } else {
     diagnostics.add(Severity::kNote, "retention", "chunks", 0,
                     "retained sizes were not asked for: chunk.retained is NULL");

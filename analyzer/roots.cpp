@@ -301,8 +301,17 @@ bool is_loader(const Module& module) {
          name.starts_with("ld.so");
 }
 
-// Whether a word at `location` is a link of a list {next, prev} to an element that links back. ld.so
-// keeps lists of stacks, and a stack may be the program's own memory.
+// Whether the program headers give a module this writable memory. Its first page may begin with the
+// end of what stands before it in the file: code, tables for unwinding.
+bool is_writable_data(const Module& module, Address location) {
+  return module.segments.empty() ||
+         std::any_of(module.segments.begin(), module.segments.end(), [&](const Segment& s) {
+           return s.permissions.write && s.range.contains(location);
+         });
+}
+
+// Whether a word at `location` is a link of a list {next, prev} to an element that links back.
+// ld.so keeps lists of stacks, and a stack may be the program's own memory.
 bool is_list_head(const Image& image, Address location, uint64_t pointer) {
   const ByteCount word(image.pointer_width);
   for (const auto link : {image.word(Address(pointer)), image.word(Address(pointer) + word)}) {
@@ -331,8 +340,10 @@ LoaderChunks find_loader_chunks(const Image& image, const ChunkMap& map, const R
     const Module* module = image.module_of(range.base);
     if (module == nullptr || !is_loader(*module)) continue;
     for (uint64_t at = 0; at + words.size <= range.bytes.size(); at += words.size) {
+      const Address location = range.base + ByteCount(at);
+      if (!is_writable_data(*module, location)) continue;
       const uint64_t pointer = image.untag(words.at(range.bytes, at));
-      if (is_list_head(image, range.base + ByteCount(at), pointer)) continue;
+      if (is_list_head(image, location, pointer)) continue;
       add(&chunks.own, pointer);
     }
   }

@@ -9,6 +9,7 @@
 #include "db/database_file.h"
 #include "db/schema.h"
 #include "db/statement.h"
+#include "db/upgrade.h"
 
 namespace residue {
 
@@ -115,6 +116,7 @@ Result<void> Database::open_reader(State& state, bool wal) {
     if (opened) opened = check_identity(state.db);
   }
   RESIDUE_TRY(std::move(opened));
+  RESIDUE_TRY(pretend_missing(state.db));
   return run_sql(state.db, "PRAGMA query_only = 1");
 }
 
@@ -129,8 +131,10 @@ Result<void> Database::open_writer(State& state) {
   if (objects == 0) {
     RESIDUE_TRY(create_schema(state.db));
     try_write_ahead_log(state.db, state.options);
+    return check_identity(state.db);
   }
-  return check_identity(state.db);
+  RESIDUE_TRY(check_identity(state.db));
+  return add_missing(state.db);
 }
 
 Result<Database> Database::open(const std::string& path, Mode mode,

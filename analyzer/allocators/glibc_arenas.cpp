@@ -131,15 +131,7 @@ class ArenaFinder {
   // Without a main arena (its pages are not in the dump) thread arenas still stand for themselves:
   // at the start of a heap, which names the arena behind it.
   void find_orphans(std::vector<Arena>* found) {
-    for (const Region& region : image_.regions) {
-      if (region.kind != RegionKind::kAnonymous || !region.permissions.write) continue;
-      const uint64_t begin = region.range.base.value();
-      const uint64_t end = begin + region.bytes.size();
-      const uint64_t step = machine_.heap_max();
-      uint64_t at = (begin + step - 1) & ~(step - 1);
-      // `at` wraps at the end of the address space.
-      for (; at >= begin && at < end; at += step) add_orphan(Address(at), found);
-    }
+    for_each_heap_base([&](Address heap) { add_orphan(heap, found); });
   }
 
   void add_orphan(Address heap, std::vector<Arena>* found) {
@@ -455,7 +447,10 @@ class ArenaFinder {
       const uint64_t begin = region.range.base.value();
       const uint64_t end = begin + region.bytes.size();
       uint64_t at = (begin + step - 1) & ~(step - 1);
-      for (; at >= begin && at < end; at += step) f(Address(at));  // `at` wraps
+      for (; at >= begin && at < end; at += step) {  // `at` wraps at the end of the address space
+        // Nothing begins in a hole of the file, and to touch every one takes long.
+        if (image_.holes.skip(region.bytes, at - begin) == at - begin) f(Address(at));
+      }
     }
   }
 
