@@ -1,5 +1,5 @@
-// A vector whose constructor has not run yet: its place on the stack still holds the last one, whose
-// buffer is another object's memory by now. Nothing here is a leak.
+// A vector whose constructor has not run yet: its place on the stack still holds the last one,
+// whose buffer is another object's memory by now. Nothing here is a leak.
 #include <vector>
 
 #include "note.h"
@@ -22,10 +22,7 @@ NOINLINE int number(bool wait, int n) {
 }
 
 NOINLINE void* hold(bool wait) {
-  std::vector<void*> held = wait_if(
-      false,
-      number(wait, 1),
-      number(false, 2));
+  std::vector<void*> held = wait_if(false, number(wait, 1), number(false, 2));
   return held[0];
 }
 
