@@ -60,8 +60,10 @@ bool EdgeFinder::resolve(uint64_t word, Edge* edge) {
   bool interior = word != start;
   if (interior) {
     const Run& run = map_.runs()[static_cast<size_t>(map_.find_run(word))];
-    // What a checking malloc keeps between blocks belongs to none of them.
-    if (run.gap > words_.size && word - start > map_.usable(id).value()) return false;
+    // What malloc keeps between blocks belongs to none of them: a checking one several words, the
+    // others a header, whose first byte is where the user's end.
+    const bool may_be_between = run.gap > words_.size || word % words_.size != 0;
+    if (may_be_between && word - start > map_.usable(id).value()) return false;
     interior = !is_proper_interior(word, start, run, id);
   }
   *edge = Edge(id, interior);

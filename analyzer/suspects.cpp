@@ -52,7 +52,8 @@ class SuspectFinder {
   };
 
   bool is_large(uint64_t bytes) const {
-    return static_cast<double>(bytes) > rules_.threshold * static_cast<double>(live_bytes_);
+    return bytes >= rules_.least_bytes &&
+           static_cast<double>(bytes) > rules_.threshold * static_cast<double>(live_bytes_);
   }
   bool is_system(uint32_t v) const {
     return tree_.is_owner(v) && s_.owners[tree_.owner(v)].kind == "system";

@@ -11,6 +11,7 @@ namespace residue {
 struct SuspectRules {
   // A suspect keeps more than this share of all live bytes, alone or as a group.
   double threshold = 0.1;
+  uint64_t least_bytes = 256 << 10;  // and nothing smaller is worth a suspicion
   // Going down to the child that keeps most, what loses more than 1 - this on the way is where it
   // accumulates.
   double big_drop = 0.7;

@@ -212,6 +212,13 @@ TEST_F(ReachTest, APointerToTheNextChunkIsNotOneToTheEndOfThisOne) {
   EXPECT_EQ(reach_of(snapshot, next), "reachable");
 }
 
+TEST_F(ReachTest, APointerIntoTheNextHeaderIsNone) {
+  const uint64_t user = heap().alloc(104);
+  guard();
+  point(process.global(), user + 104 + 3);
+  EXPECT_EQ(reach_of(process.analyze(), user), "leaked");
+}
+
 TEST_F(ReachTest, APointerInsideACachedChunkIsStale) {
   const uint64_t freed = alloc(200);
   point(freed + 24, 0);

@@ -141,6 +141,54 @@ TEST(Database, RefusesANewerSchema) {
   expect_refused(dir.file("a.db"), ErrorCode::kUnsupported, "newer residue");
 }
 
+// As an older build left it: a table and two columns did not exist.
+void make_older(const std::string& path) {
+  raw_sql(path,
+          "DROP TABLE suspect; ALTER TABLE cluster DROP COLUMN suppressed; "
+          "ALTER TABLE cluster DROP COLUMN shared");
+}
+
+TEST(Database, ReadersSeeWhatAnOlderBuildDidNotStoreAsUnknown) {
+  const TempDir dir;
+  const std::string path = dir.file("db");
+  store_one(path);
+  make_older(path);
+  const std::string before = read_bytes(path);
+  {
+    Database database = open_or_die(path, Mode::kRead);
+    EXPECT_EQ(value_of(database, "SELECT count(*) FROM suspect"), "0");
+    EXPECT_EQ(value_of(database,
+                       "SELECT count(*) = count(head) AND count(suppressed) + "
+                       "count(shared) = 0 FROM cluster"),
+              "1");
+    EXPECT_EQ(value_of(database, "SELECT count(*) FROM snapshot"), "1");
+  }
+  EXPECT_EQ(read_bytes(path), before);
+}
+
+TEST(Database, WritersAddWhatAnOlderBuildDidNotKnow) {
+  const TempDir dir;
+  const std::string path = dir.file("db");
+  store_one(path);
+  make_older(path);
+  store_one(path, "another core");
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
+  {
+    auto columns = Statement::prepare(
+        db,
+        "SELECT count(*) FROM pragma_table_info('cluster') WHERE name IN ('suppressed', "
+        "'shared', 'head')");
+    ASSERT_TRUE(columns && *columns->step());
+    EXPECT_EQ(columns->integer(0), 3);
+    auto table = Statement::prepare(db, "SELECT count(*) FROM suspect");
+    ASSERT_TRUE(table && *table->step());
+  }
+  sqlite3_close(db);
+  Database database = open_or_die(path, Mode::kRead);
+  EXPECT_EQ(value_of(database, "SELECT count(*) FROM snapshot"), "2");
+}
+
 TEST(Database, NoticesMissingAndHiddenTables) {
   const TempDir dir;
   store_one(dir.file("a.db"));
