@@ -3,9 +3,10 @@
 
     measure.py --residue FILE --read-file FILE [--runs N] CORE...
 
-Beside CORE (x.core) lies x.truth, what heap_maker printed. For every core: one warm-up of both programs, then N rounds
-of one read and one analysis each, so that a busy moment of the machine hits both. Medians are reported; the spread is
-(max - min) / median of the analysis. The database is a new one each time.
+Beside CORE (x.core) lies x.truth, what heap_maker printed. For every core: one warm-up, then N rounds of one read, one
+analysis without retained sizes and one with them, so that a busy moment of the machine hits all. Medians are reported;
+the spread is (max - min) / median of the whole analysis. `retained` is what dominators and retained sizes cost: the median
+of the rounds' differences, and the difference of the peaks. The database is a new one each time.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 
-COLUMNS = "{:<16} {:>7} {:>8} {:>8} {:>10} {:>7} {:>6} {:>9} {:>8} {:>7}"
+COLUMNS = "{:<16} {:>7} {:>8} {:>8} {:>10} {:>7} {:>6} {:>9} {:>8} {:>7} {:>9} {:>9}"
 
 
 def read_truth(core):
@@ -50,16 +51,20 @@ def remove_database(path):
 
 def measure(options, core, folder):
     database = os.path.join(folder, "bench.db")
-    reads, walls, peak = [], [], 0
+    analyze = [options.residue, "analyze", core, "--db", database, "--quiet"]
+    reads, walls, extra, peak, plain_peak = [], [], [], 0, 0
     for round_number in range(options.runs + 1):
-        remove_database(database)
         read = read_seconds(options.read_file, core)
-        wall, memory = run_measured([options.residue, "analyze", core, "--db", database, "--quiet"])
-        peak = max(peak, memory)
+        remove_database(database)
+        plain, plain_memory = run_measured(analyze + ["--no-retained"])
+        remove_database(database)
+        wall, memory = run_measured(analyze)
+        peak, plain_peak = max(peak, memory), max(plain_peak, plain_memory)
         if round_number > 0:  # the first is the warm-up
             reads.append(read)
             walls.append(wall)
-    return reads, walls, peak, os.path.getsize(database)
+            extra.append(wall - plain)
+    return reads, walls, peak, os.path.getsize(database), statistics.median(extra), peak - plain_peak
 
 
 def found_in(options, database):
@@ -79,17 +84,19 @@ def main():
     parser.add_argument("cores", nargs="+")
     options = parser.parse_args()
 
-    print(COLUMNS.format("core", "chunks", "file", "read", "analyze", "spread", "ratio", "ns/chunk", "peak", "db"))
-    print(COLUMNS.format("", "M", "MB", "s", "s", "%", "", "", "MB", "MB"))
+    print(COLUMNS.format("core", "chunks", "file", "read", "analyze", "spread", "ratio", "ns/chunk", "peak", "db",
+                         "retained", "retained"))
+    print(COLUMNS.format("", "M", "MB", "s", "s", "%", "", "", "MB", "MB", "s", "MB"))
     notes = []
     with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(options.cores[0]))) as folder:
         for core in options.cores:
             truth = read_truth(core)
-            reads, walls, peak, stored = measure(options, core, folder)
+            reads, walls, peak, stored, extra, extra_peak = measure(options, core, folder)
             read, wall = statistics.median(reads), statistics.median(walls)
             row = (f"{truth['used_chunks'] / 1e6:.2f}", f"{os.path.getsize(core) / 1e6:.0f}", f"{read:.3f}",
                    f"{wall:.3f}", f"{100 * (max(walls) - min(walls)) / wall:.0f}", f"{wall / read:.1f}",
-                   f"{1e9 * wall / truth['used_chunks']:.0f}", f"{peak / 1e6:.0f}", f"{stored / 1e6:.1f}")
+                   f"{1e9 * wall / truth['used_chunks']:.0f}", f"{peak / 1e6:.0f}", f"{stored / 1e6:.1f}",
+                   f"{extra:.2f}", f"{extra_peak / 1e6:.0f}")
             print(COLUMNS.format(os.path.basename(core), *row), flush=True)
             found = found_in(options, os.path.join(folder, "bench.db"))
             notes.append(f"{os.path.basename(core)}: used / leaked chunks made {truth['used_chunks']} / "
