@@ -59,7 +59,7 @@ void check_walk(const glibc::StretchWalk& walk, const glibc::Stretch& stretch, u
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   constexpr size_t kHead = 4;
-  if (size < kHead + 64 || size > 60000) return 0;
+  if (size < kHead + 256 || size > 60000) return 0;  // room behind the first chunk
   const uint8_t flags = data[0];
   const auto memory = std::as_bytes(std::span(data + kHead, size - kHead));
   Image image;
