@@ -29,7 +29,7 @@ const std::vector<Command>& commands() {
        kAny,
        {"db", "label", "limit", "no-retained"},
        "Prints a summary of each dump: its leaked clusters, what keeps the rest alive, suspects,\n"
-       "types and owners. --no-retained leaves out what keeps what: it takes about half of the\n"
+       "types and owners. --no-retained leaves out what keeps what: it takes up to half of the\n"
        "time, and chunk.retained is then NULL. With --db every dump\n"
        "becomes a snapshot in the SQLite database FILE, which is created if it is missing; a dump\n"
        "that is already there is recognised. --limit N shows N rows per table (0: all).\n"

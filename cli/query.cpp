@@ -43,8 +43,8 @@ Result<Database> open_database(const std::string& path) {
   return database;
 }
 
-// Whether a statement can see what keeps what, which takes half of an analysis: it names a column
-// or table of it, or has a '*' other than that of count(*).
+// Whether a statement can see what keeps what, which takes up to half of an analysis: it names a
+// column or table of it, or has a '*' other than that of count(*).
 bool may_use_retained(const std::string& sql) {
   std::string plain;
   for (const char c : sql) {
