@@ -5,6 +5,8 @@
 // can prove, in the order of that list, and leaves the rest alone.
 #pragma once
 
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -21,6 +23,23 @@ struct WalkedRun {
   unsigned granule_shift = 4;      // log2 of the alignment of user addresses, 3 or 4
   std::vector<ChunkState> states;  // one per chunk, in address order
 };
+
+// Calls f(index, granule) for each chunk of the run, in order, until it returns false.
+template <typename F>
+void for_each_start(const WalkedRun& walked, F&& f) {
+  size_t index = 0;
+  for (size_t word = 0; word < walked.starts.size(); ++word) {
+    for (uint64_t bits = walked.starts[word]; bits != 0; bits &= bits - 1) {
+      if (index >= walked.states.size()) return;
+      if (!f(index++, word * 64 + static_cast<unsigned>(std::countr_zero(bits)))) return;
+    }
+  }
+}
+
+// The user address of the chunk that starts at a granule.
+inline Address user_at(const WalkedRun& walked, uint64_t granule) {
+  return walked.run.begin + ByteCount(granule << walked.granule_shift);
+}
 
 // What the allocators found, before ids are given out.
 struct HeapParts {

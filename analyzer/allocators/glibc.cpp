@@ -4,7 +4,6 @@
 // walk), then the walk, then what remains outside the arenas. Every heap is checked against the
 // allocator's own counters; a heap whose laws do not all balance is not `verified` and says why.
 #include <algorithm>
-#include <bit>
 #include <map>
 #include <set>
 
@@ -31,9 +30,14 @@ void append(std::vector<T>* to, const std::vector<T>& from) {
   to->insert(to->end(), from.begin(), from.end());
 }
 
+void add_problem(std::string* text, const std::string& problem) {
+  if (!text->empty()) text->append("; ");
+  text->append(problem);
+}
+
 std::string join(const std::vector<std::string>& problems) {
   std::string text;
-  for (const std::string& problem : problems) text += (text.empty() ? "" : "; ") + problem;
+  for (const std::string& problem : problems) add_problem(&text, problem);
   return text;
 }
 
@@ -135,13 +139,15 @@ class GlibcWalk {
     const uint64_t head = image_.word(bad.place).value_or(0);
     std::vector<Address> holders;
     for (const WalkedRun& walked : parts_->runs) {
-      for_each_start(walked, [&](Address user) {
+      for_each_start(walked, [&](size_t, uint64_t granule) {
+        const Address user = user_at(walked, granule);
         // A list that was cut off at its head does not tell how links are stored.
         const uint64_t stored = image_.word(user).value_or(0);
         const uint64_t mangled = stored ^ (user.value() >> kSafeLinkShift);
         if (holders.size() < 2 && head != 0 && (stored == head || mangled == head)) {
           holders.push_back(user);
         }
+        return true;
       });
     }
     const Address user = holders.size() == 1 ? holders.front() : Address(0);
@@ -173,8 +179,7 @@ class GlibcWalk {
     for (size_t i = 0; i < arenas_.size(); ++i) {
       for (const Stretch& stretch : arenas_[i].stretches) {
         if (!stretch.memory.contains(place)) continue;
-        std::string& text = parts_->heaps[first_heap_ + i].problem;
-        text += (text.empty() ? "" : "; ") + problem;
+        add_problem(&parts_->heaps[first_heap_ + i].problem, problem);
         return;
       }
     }
@@ -201,13 +206,15 @@ class GlibcWalk {
     std::sort(listed.begin(), listed.end());
     for (const ListResult::Missing& lost : missing_) found[lost.chunk_size];
     for (const WalkedRun& walked : parts_->runs) {
-      for_each_start(walked, [&](Address user) {
+      for_each_start(walked, [&](size_t, uint64_t granule) {
+        const Address user = user_at(walked, granule);
         const auto size = found.find(chunk_size(user));
-        if (size == found.end()) return;
+        if (size == found.end()) return true;
         const uint64_t key = image_.word(user + ByteCount(shape_.word)).value_or(0);
         if (known.contains(key) && !std::binary_search(listed.begin(), listed.end(), user)) {
           size->second.push_back(user);
         }
+        return true;
       });
     }
     for (auto& [size, users] : found) {
@@ -217,16 +224,6 @@ class GlibcWalk {
       }
       // More than were lost: some of them are in use, and nothing says which.
       if (users.size() <= expected) append(&parts_->cached, users);
-    }
-  }
-
-  template <typename F>
-  static void for_each_start(const WalkedRun& walked, F&& f) {
-    for (size_t word = 0; word < walked.starts.size(); ++word) {
-      for (uint64_t bits = walked.starts[word]; bits != 0; bits &= bits - 1) {
-        const uint64_t granule = word * 64 + static_cast<unsigned>(std::countr_zero(bits));
-        f(walked.run.begin + ByteCount(granule << walked.granule_shift));
-      }
     }
   }
 
@@ -427,9 +424,8 @@ class GlibcWalk {
                      "no thread cache found: a glibc before 2.26, or cached chunks count as used");
     if (!image_.threads.empty()) return;
     for (size_t i = first_heap_; i < parts_->heaps.size(); ++i) {
-      std::string& problem = parts_->heaps[i].problem;
-      problem += (problem.empty() ? "" : "; ") +
-                 std::string("no thread is known, so chunks in thread caches may count as used");
+      add_problem(&parts_->heaps[i].problem,
+                  "no thread is known, so chunks in thread caches may count as used");
     }
   }
 
@@ -443,12 +439,8 @@ class GlibcWalk {
       HeapRow& row = parts_->heaps[first_heap_ + i];
       const std::string versions = std::string(", tcache of ") + tcache.layout->versions;
       if (row.version.find(versions) == std::string::npos) row.version += versions;
-      const bool here =
-          std::any_of(arenas_[i].stretches.begin(), arenas_[i].stretches.end(),
-                      [&](const Stretch& s) { return s.memory.contains(tcache.user); });
-      if (!here || lists.problems.empty()) continue;
-      row.problem += (row.problem.empty() ? "" : "; ") + join(lists.problems);
     }
+    if (!lists.problems.empty()) walked_problem(tcache.user, join(lists.problems));
   }
 
   void add_mmapped() {

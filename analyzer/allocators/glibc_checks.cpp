@@ -14,7 +14,6 @@
 #include "analyzer/allocators/glibc_checks.h"
 
 #include <algorithm>
-#include <bit>
 #include <optional>
 
 #include "analyzer/words.h"
@@ -65,18 +64,6 @@ uint64_t header_size(const Image& image, const Shape& shape, Address user) {
   return 0;
 }
 
-// Calls f(index, granule) for each chunk of the run, in order, until it returns false.
-template <typename F>
-void for_each_start(const WalkedRun& walked, F&& f) {
-  size_t index = 0;
-  for (size_t word = 0; word < walked.starts.size(); ++word) {
-    for (uint64_t bits = walked.starts[word]; bits != 0; bits &= bits - 1) {
-      if (index >= walked.states.size()) return;
-      if (!f(index++, word * 64 + static_cast<unsigned>(std::countr_zero(bits)))) return;
-    }
-  }
-}
-
 // What most of the sampled used chunks have before their blocks.
 uint64_t sampled_header(const Image& image, const Shape& shape, const HeapParts& parts) {
   unsigned seen = 0;
@@ -85,7 +72,7 @@ uint64_t sampled_header(const Image& image, const Shape& shape, const HeapParts&
   for (const WalkedRun& walked : parts.runs) {
     for_each_start(walked, [&](size_t i, uint64_t granule) {
       if (walked.states[i] != ChunkState::kUsed) return true;
-      const Address user = walked.run.begin + ByteCount(granule << walked.granule_shift);
+      const Address user = user_at(walked, granule);
       if (const uint64_t size = header_size(image, shape, user)) {
         ++with;
         found = size;
@@ -116,14 +103,14 @@ bool move_run(uint64_t header, const std::vector<Address>& listed, WalkedRun* wa
     std::vector<size_t> small;
     for (size_t i = 0; i + 1 < granules.size(); ++i) {
       if ((granules[i + 1] - granules[i]) << walked->granule_shift > gap) continue;
-      const Address user = walked->run.begin + ByteCount(granules[i] << walked->granule_shift);
+      const Address user = user_at(*walked, granules[i]);
       const bool used = walked->states[i] == ChunkState::kUsed &&
                         !std::binary_search(listed.begin(), listed.end(), user);
       if (i == 0 || used) return false;
       small.push_back(i);
     }
     for (auto i = small.rbegin(); i != small.rend(); ++i) {
-      dropped->push_back(walked->run.begin + ByteCount(granules[*i] << walked->granule_shift));
+      dropped->push_back(user_at(*walked, granules[*i]));
       walked->starts[granules[*i] / 64] &= ~(uint64_t{1} << (granules[*i] % 64));
       walked->states.erase(walked->states.begin() + static_cast<int64_t>(*i));
     }
