@@ -247,7 +247,7 @@ class Explainer {
     const uint64_t end = begin + s_.chunks.map.usable(id).value();
     const auto count = s_.chunks.map.size();
     for (uint32_t source = 0; source < count; ++source) {
-      const auto edges = evidence_.graph.edges(ChunkId(source));
+      const auto edges = s_.references.edges(ChunkId(source));
       const bool refers = std::any_of(edges.begin(), edges.end(),
                                       [id](const Edge& edge) { return edge.target() == id; });
       if (!refers || ++found > kMaxReferrers) continue;

@@ -37,6 +37,8 @@ SnapshotInfo describe(const Image& image, const std::string& label) {
   info.pid = image.pid;
   info.executable = image.executable;
   info.complete = image.complete;
+  info.process = image.process;
+  info.dump_id = image.dump_id;
   return info;
 }
 
@@ -215,8 +217,9 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   s.regions = region_rows(image, heaps);
   s.usage = count_usage(s);
   s.account = account_bytes(image, s, heaps.claimed);
+  s.references = std::move(graph);
   if (options.evidence != nullptr) {
-    *options.evidence = {std::move(heaps),  std::move(graph), std::move(roots), std::move(trace),
+    *options.evidence = {std::move(heaps),  std::move(roots), std::move(trace),
                          std::move(stacks), std::move(spare), std::move(stale)};
   }
   diagnostics.append(symbolizer.diagnostics());

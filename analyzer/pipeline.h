@@ -17,7 +17,6 @@ namespace residue {
 // What explain() needs beyond a Snapshot; kept only on request.
 struct Evidence {
   Heaps heaps;  // without the chunk table, which is in the Snapshot
-  ReferenceGraph graph;
   Roots roots;
   ReachTrace trace;
   std::vector<UnwoundStack> stacks;  // one for each thread, with registers

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "analyzer/chunk_map.h"
+#include "analyzer/reference_graph.h"
 #include "analyzer/size_column.h"
 #include "formats/base/address.h"
 #include "formats/base/diagnostics.h"
@@ -62,6 +63,10 @@ struct SnapshotInfo {
   uint32_t pid = 0;
   std::string executable;
   bool complete = true;  // every region that should be in the dump is there in full
+  // Equal for dumps of one process, and of no two; hexadecimal, empty if unknown.
+  std::string process;
+  // Equal for copies of one dump, whatever their names; hexadecimal, empty if unknown.
+  std::string dump_id;
 };
 
 struct ModuleRow {
@@ -127,6 +132,8 @@ struct HeapRow {
   // mallinfo2's counters for this arena, computed from the walk (chunk sizes with their headers;
   // cached chunks count as in use, mmapped chunks do not count).
   uint64_t uordblks = 0, fordblks = 0;
+  uint64_t largest_free = 0;  // bytes of the largest free chunk
+  uint64_t free_pages = 0;    // bytes of whole pages inside free chunks: what trimming could return
   bool verified = false;
   std::string problem;  // which law does not balance and by how much; empty if verified
 };
@@ -222,6 +229,28 @@ struct AccountRow {
   uint64_t in_dump = 0;
 };
 
+// One part of the process's memory: the parts are disjoint and add up to all that is mapped.
+struct MemoryRow {
+  std::string category;  // 'used chunks', 'free chunks', 'stack', 'module text', 'unknown', …
+  std::string name;      // of the arena, thread, module or file; empty if it has none
+  std::string module;    // the module whose memory it is
+  std::optional<uint32_t> heap;  // index into Snapshot::heaps
+  uint32_t thread = 0;           // tid, 0 if none
+  uint64_t count = 0;            // chunks, or mappings
+  uint64_t bytes = 0;
+  uint64_t in_dump = 0;  // of these, bytes that the dump supplies
+  std::optional<uint64_t> rss;
+};
+
+// A text that several chunks hold.
+struct DuplicateRow {
+  std::string text;               // its beginning
+  uint64_t length = 0;            // characters of the whole text
+  uint64_t count = 0, bytes = 0;  // chunks that hold it, and their usable bytes
+  uint64_t wasted = 0;            // bytes of all of them but one
+  Address example;                // one of the chunks
+};
+
 // A place where a heap's bookkeeping was overwritten, and who probably did it.
 struct CorruptionRow {
   Address address;   // of the damaged word; 0 if only libc's own message tells of it
@@ -250,8 +279,11 @@ struct Snapshot {
   std::vector<RetainerRow> retainers;  // owners and objects, most bytes first; then types
   std::vector<SuspectRow> suspects;    // most bytes first
   std::vector<AccountRow> account;
+  std::vector<MemoryRow> memory;          // most bytes first
+  std::vector<DuplicateRow> duplicates;   // most wasted bytes first
   std::vector<CorruptionRow> corruption;  // by address
   ChunkTable chunks;
+  ReferenceGraph references;
   Diagnostics diagnostics;
 };
 

@@ -15,9 +15,11 @@ const char* const kSchemaSql = R"sql(
 CREATE TABLE snapshot (
   id INTEGER PRIMARY KEY, label TEXT UNIQUE, taken_at TEXT, source TEXT, source_bytes INTEGER,
   format TEXT, os TEXT, arch TEXT, pid INTEGER, executable TEXT, complete INTEGER,
-  tool_version TEXT, imported_at TEXT, chunk_count INTEGER NOT NULL,
+  tool_version TEXT, imported_at TEXT, chunk_count INTEGER NOT NULL, process TEXT, dump_id TEXT,
   snapshot INTEGER GENERATED ALWAYS AS (id) VIRTUAL);
 CREATE INDEX snapshot_by_source ON snapshot (source);
+CREATE INDEX snapshot_by_dump ON snapshot (dump_id);
+CREATE INDEX snapshot_by_process ON snapshot (process, taken_at);
 
 CREATE TABLE module (
   snapshot INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT, path TEXT, build_id TEXT,
@@ -45,6 +47,7 @@ CREATE TABLE heap (
   address INTEGER, used_count INTEGER, used_bytes INTEGER, free_count INTEGER,
   free_bytes INTEGER, cached_count INTEGER, cached_bytes INTEGER, mapped_bytes INTEGER,
   overhead_bytes INTEGER, uordblks INTEGER, fordblks INTEGER, verified INTEGER, problem TEXT,
+  largest_free INTEGER, free_pages INTEGER,
   PRIMARY KEY (snapshot, id)) WITHOUT ROWID;
 
 CREATE TABLE type (
@@ -99,6 +102,16 @@ CREATE TABLE suspect (
 CREATE TABLE account (
   snapshot INTEGER NOT NULL, id INTEGER NOT NULL, category TEXT, bytes INTEGER,
   in_dump INTEGER,
+  PRIMARY KEY (snapshot, id)) WITHOUT ROWID;
+
+CREATE TABLE memory (
+  snapshot INTEGER NOT NULL, id INTEGER NOT NULL, category TEXT, name TEXT, module TEXT,
+  heap INTEGER, thread INTEGER, count INTEGER, bytes INTEGER, in_dump INTEGER, rss INTEGER,
+  PRIMARY KEY (snapshot, id)) WITHOUT ROWID;
+
+CREATE TABLE duplicate (
+  snapshot INTEGER NOT NULL, id INTEGER NOT NULL, text TEXT, length INTEGER, count INTEGER,
+  bytes INTEGER, wasted INTEGER, example INTEGER,
   PRIMARY KEY (snapshot, id)) WITHOUT ROWID;
 
 CREATE TABLE corruption (

@@ -41,11 +41,12 @@ Result<int64_t> insert_snapshot(sqlite3* db, const Snapshot& snapshot,
       Statement::prepare(
           db,
           "INSERT INTO snapshot (label, taken_at, source, source_bytes, format, os, arch, pid, "
-          "executable, complete, tool_version, chunk_count, imported_at) VALUES "
-          "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))"));
+          "executable, complete, tool_version, chunk_count, process, dump_id, imported_at) VALUES "
+          "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))"));
   RESIDUE_TRY(insert.run(info.label, info.taken_at, info.source, info.source_bytes, info.format,
                          info.os, info.arch, info.pid, info.executable, info.complete,
-                         options.tool_version, snapshot.chunks.map.size()));
+                         options.tool_version, snapshot.chunks.map.size(), info.process,
+                         info.dump_id));
   return sqlite3_last_insert_rowid(db);
 }
 

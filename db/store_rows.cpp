@@ -66,12 +66,13 @@ Result<void> store_heaps(sqlite3* db, int64_t id, const Snapshot& s) {
       db,
       "INSERT INTO heap (snapshot, id, allocator, version, name, address, used_count, used_bytes, "
       "free_count, free_bytes, cached_count, cached_bytes, mapped_bytes, overhead_bytes, uordblks, "
-      "fordblks, verified, problem) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "fordblks, verified, problem, largest_free, free_pages) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       s.heaps, [id](Statement& insert, size_t i, const HeapRow& h) {
         return insert.run(id, i, h.allocator, h.version, h.name, h.address, h.used_count,
                           h.used_bytes, h.free_count, h.free_bytes, h.cached_count, h.cached_bytes,
                           h.mapped_bytes, h.overhead_bytes, h.uordblks, h.fordblks, h.verified,
-                          h.problem);
+                          h.problem, h.largest_free, h.free_pages);
       });
 }
 
@@ -134,6 +135,24 @@ Result<void> store_sums(sqlite3* db, int64_t id, const Snapshot& s) {
               });
 }
 
+Result<void> store_memory(sqlite3* db, int64_t id, const Snapshot& s) {
+  RESIDUE_TRY(
+      each(db,
+           "INSERT INTO memory (snapshot, id, category, name, module, heap, thread, count, bytes, "
+           "in_dump, rss) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+           s.memory, [id](Statement& insert, size_t i, const MemoryRow& m) {
+             return insert.run(id, i, m.category, m.name, m.module, m.heap, KnownNumber{m.thread},
+                               m.count, m.bytes, m.in_dump, m.rss);
+           }));
+  return each(db,
+              "INSERT INTO duplicate (snapshot, id, text, length, count, bytes, wasted, example) "
+              "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+              s.duplicates, [id](Statement& insert, size_t i, const DuplicateRow& d) {
+                return insert.run(id, i, KeptText{d.text}, d.length, d.count, d.bytes, d.wasted,
+                                  d.example);
+              });
+}
+
 Result<void> store_retention(sqlite3* db, int64_t id, const Snapshot& s) {
   RESIDUE_TRY(each(
       db,
@@ -193,6 +212,7 @@ Result<void> store_rows(sqlite3* db, int64_t snapshot_id, const Snapshot& snapsh
   RESIDUE_TRY(store_heaps(db, snapshot_id, snapshot));
   RESIDUE_TRY(store_findings(db, snapshot_id, snapshot));
   RESIDUE_TRY(store_sums(db, snapshot_id, snapshot));
+  RESIDUE_TRY(store_memory(db, snapshot_id, snapshot));
   RESIDUE_TRY(store_corruption(db, snapshot_id, snapshot));
   RESIDUE_TRY(store_retention(db, snapshot_id, snapshot));
   return store_diagnostics(db, snapshot_id, snapshot.diagnostics);

@@ -149,6 +149,8 @@ struct Image {
   // Bits of a pointer that take no part in the address (AArch64's top byte); 0 if none do.
   uint64_t address_tag_mask = 0;
   uint32_t pid = 0;
+  std::string process;       // equal for dumps of one process, and of no two; empty if unknown
+  std::string dump_id;       // equal for copies of one dump; empty if unknown
   std::string executable;    // path, or the short name if there is no path
   std::string command_line;  // as far as the dump keeps it
   bool complete = true;      // nothing that the dump announces is cut off
