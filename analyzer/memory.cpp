@@ -130,8 +130,9 @@ class MemoryCounter {
   struct Sum {
     Amount amount;
     uint64_t count = 0;
-    uint64_t end = 0;       // of the last mapping that was added
-    bool has_pages = true;  // private memory, whose pages come with the first write
+    uint64_t end = 0;  // of the last mapping that was added
+    // Nothing but private memory of the process's own, whose pages come with the first write.
+    bool is_private = true;
   };
 
   Amount amount_of(const Region& region, uint64_t from, uint64_t until) const {
@@ -163,7 +164,7 @@ class MemoryCounter {
     sum.amount.add(amount);
     if (region.kind == RegionKind::kFile || region.kind == RegionKind::kVdso ||
         region.module != kNone<ModuleId>) {
-      sum.has_pages = false;
+      sum.is_private = false;
     }
   }
 
@@ -292,6 +293,10 @@ class MemoryCounter {
     row.count = sum.count;
     row.bytes = sum.amount.bytes;
     row.in_dump = sum.amount.in_dump;
+    // A hole of the dump's file was never written by the process, or is zeros; the rest is there.
+    if (!image_.holes.empty() && sum.is_private && row.in_dump == row.bytes) {
+      row.rss = row.in_dump - sum.amount.holes;
+    }
     return row;
   }
 
@@ -312,6 +317,7 @@ class MemoryCounter {
       Sum& rest = others[key->category];
       rest.amount.add(sum->amount);
       rest.count += sum->count;
+      rest.is_private = rest.is_private && sum->is_private;
     }
     for (const auto& [category, sum] : others) {
       Key key;

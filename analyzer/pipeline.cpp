@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "analyzer/clusters.h"
+#include "analyzer/duplicates.h"
 #include "analyzer/embedded_suppressions.h"
 #include "analyzer/heaps.h"
 #include "analyzer/holders.h"
@@ -225,6 +226,15 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   for (size_t i = 0; i < s.heaps.size(); ++i) {
     s.heaps[i].largest_free = sums[i].largest_free;
     s.heaps[i].free_pages = sums[i].free_pages;
+  }
+  if (options.duplicates) {
+    uint64_t dropped = 0;
+    s.duplicates = find_duplicates(s, options.jobs, &dropped);
+    if (dropped != 0) {
+      diagnostics.add(Severity::kNote, "duplicates", "chunks", 0,
+                      std::to_string(dropped) + " chunks with texts were not compared: there are " +
+                          "too many different ones");
+    }
   }
   s.references = std::move(graph);
   if (options.evidence != nullptr) {
