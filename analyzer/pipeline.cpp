@@ -3,9 +3,12 @@
 #include <algorithm>
 
 #include "analyzer/clusters.h"
+#include "analyzer/duplicates.h"
 #include "analyzer/embedded_suppressions.h"
 #include "analyzer/heaps.h"
 #include "analyzer/holders.h"
+#include "analyzer/memory.h"
+#include "analyzer/memory_chunks.h"
 #include "analyzer/owners.h"
 #include "analyzer/references.h"
 #include "analyzer/retention.h"
@@ -216,7 +219,23 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   stage("counting");
   s.regions = region_rows(image, heaps);
   s.usage = count_usage(s);
-  s.account = account_bytes(image, s, heaps.claimed);
+  const std::vector<HeapSums> sums = sum_chunks(image, s, options.jobs);
+  MemoryAccount account = account_memory(image, s, heaps.claimed, ended, sums);
+  s.memory = std::move(account.memory);
+  s.account = std::move(account.account);
+  for (size_t i = 0; i < s.heaps.size(); ++i) {
+    s.heaps[i].largest_free = sums[i].largest_free;
+    s.heaps[i].free_pages = sums[i].free_pages;
+  }
+  if (options.duplicates) {
+    uint64_t dropped = 0;
+    s.duplicates = find_duplicates(s, options.jobs, &dropped);
+    if (dropped != 0) {
+      diagnostics.add(Severity::kNote, "duplicates", "chunks", 0,
+                      std::to_string(dropped) + " chunks with texts were not compared: there are " +
+                          "too many different ones");
+    }
+  }
   s.references = std::move(graph);
   if (options.evidence != nullptr) {
     *options.evidence = {std::move(heaps),  std::move(roots), std::move(trace),

@@ -29,6 +29,7 @@ struct PipelineOptions {
   unsigned jobs = 0;  // worker threads, 0 for one per processor
   // Whether to find out what keeps what: chunk.retained, retainers, suspects.
   bool retained = true;
+  bool duplicates = true;  // whether to look for texts that several chunks hold
   // Called at the start of each stage with its name; may be empty.
   std::function<void(const char* stage)> progress;
   Evidence* evidence = nullptr;  // filled in if not null
