@@ -24,8 +24,9 @@ Result<int> print_suppressions(Database& database, int64_t snapshot, std::ostrea
 }  // namespace
 
 Result<int> run_leaks(const Options& options, Streams streams) {
-  RESIDUE_ASSIGN(Source source,
-                 open_source(options.arguments[0], options, /*retained=*/false, streams));
+  Wanted wanted = Wanted::nothing();
+  wanted.leaks = true;
+  RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options, wanted, streams));
   Renderer renderer(streams.out, options.format);
   const std::array<Cell, 2> parameters = {Cell(source.snapshot),
                                           Cell(options.limit <= 0 ? int64_t{-1} : options.limit)};
