@@ -3,9 +3,12 @@
 #include <algorithm>
 
 #include "analyzer/clusters.h"
+#include "analyzer/duplicates.h"
 #include "analyzer/embedded_suppressions.h"
 #include "analyzer/heaps.h"
 #include "analyzer/holders.h"
+#include "analyzer/memory.h"
+#include "analyzer/memory_chunks.h"
 #include "analyzer/owners.h"
 #include "analyzer/references.h"
 #include "analyzer/retention.h"
@@ -137,6 +140,21 @@ void name_suspects(const ChunkTable& chunks, const std::vector<TypeRow>& types,
   }
 }
 
+// Where the process's memory went. Without the leaks (wanted.memory brings them) the sums by kind
+// are right all the same, and the rows that tell live from leaked are left out.
+void count_memory(const Image& image, const std::vector<AddressRange>& claimed,
+                  const std::vector<Address>& ended, unsigned jobs, const Wanted& wanted,
+                  Snapshot* s) {
+  const std::vector<HeapSums> sums = sum_chunks(image, *s, jobs);
+  MemoryAccount account = account_memory(image, *s, claimed, ended, sums);
+  if (wanted.memory) s->memory = std::move(account.memory);
+  s->account = std::move(account.account);
+  for (size_t i = 0; i < s->heaps.size(); ++i) {
+    s->heaps[i].largest_free = sums[i].largest_free;
+    s->heaps[i].free_pages = sums[i].free_pages;
+  }
+}
+
 }  // namespace
 
 Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOptions& options) {
@@ -167,19 +185,19 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
 
   // Where every chunk is, and whether it is in use.
   Heaps heaps;
+  std::vector<Address> ended;
   if (wanted.heaps) {
     stage("walking heaps");
     heaps = walk_heaps(image, diagnostics);
     s.heaps = heaps.rows;
+    ended = find_ended_threads(image, heaps.claimed);
   }
 
   // Where references may come from; which parts of chunks their containers do not use.
-  std::vector<Address> ended;
   Roots roots;
   std::vector<SparePart> spare;
   if (wanted.references) {
     stage("finding roots");
-    ended = find_ended_threads(image, heaps.claimed);
     roots = find_roots(image, heaps.claimed, ended);
     spare = find_spare_parts(image, heaps.chunks, roots, stacks, &symbolizer);
   }
@@ -246,7 +264,16 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   stage("counting");
   s.regions = region_rows(image, heaps);
   if (wanted.usage) s.usage = count_usage(s);
-  s.account = account_bytes(image, s, heaps.claimed);
+  if (wanted.heaps) count_memory(image, heaps.claimed, ended, options.jobs, wanted, &s);
+  if (wanted.duplicates) {
+    uint64_t dropped = 0;
+    s.duplicates = find_duplicates(s, options.jobs, &dropped);
+    if (dropped != 0) {
+      diagnostics.add(Severity::kNote, "duplicates", "chunks", 0,
+                      std::to_string(dropped) + " chunks with texts were not compared: there are " +
+                          "too many different ones");
+    }
+  }
   s.references = std::move(graph);
   if (options.evidence != nullptr) {
     *options.evidence = {std::move(heaps),  std::move(roots), std::move(trace),

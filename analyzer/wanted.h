@@ -50,10 +50,10 @@ struct Wanted {
   // With everything that is computed from something else before it.
   constexpr Wanted completed() const {
     Wanted all = *this;
-    all.leaks |= all.usage || all.retained;
+    all.leaks |= all.usage || all.retained || all.memory;
     all.reach |= all.leaks;
-    all.references |= all.reach;
-    all.heaps |= all.references || all.memory || all.duplicates;
+    all.references |= all.reach || all.duplicates;
+    all.heaps |= all.references;
     return all;
   }
 
