@@ -131,6 +131,16 @@ std::vector<CorruptionRow> name_suspects(std::vector<CorruptionRow> rows, const 
   return rows;
 }
 
+// Outside of the analysis nobody knows the spare parts: their references are told by the chunk in
+// which the part lies.
+void name_sources(const ChunkMap& map, const std::vector<SparePart>& spare,
+                  std::vector<DeadReference>* references) {
+  for (DeadReference& reference : *references) {
+    uint64_t start = 0;
+    reference.source = map.find(spare[reference.source].begin.value(), &start).value();
+  }
+}
+
 }  // namespace
 
 Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOptions& options) {
@@ -217,6 +227,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   s.regions = region_rows(image, heaps);
   s.usage = count_usage(s);
   s.account = account_bytes(image, s, heaps.claimed);
+  name_sources(s.chunks.map, spare, &graph.from_spare);
   s.references = std::move(graph);
   if (options.evidence != nullptr) {
     *options.evidence = {std::move(heaps),  std::move(roots), std::move(trace),

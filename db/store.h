@@ -9,12 +9,15 @@
 
 #include "analyzer/snapshot.h"
 #include "db/database.h"
+#include "db/store_references.h"
 #include "formats/base/result.h"
 
 namespace residue {
 
 struct StoreOptions {
   std::string tool_version;
+  StoreReferences references = StoreReferences::kWithinBudget;
+  unsigned jobs = 0;  // threads that encode references; 0 for one per processor
 };
 
 struct StoreOutcome {
