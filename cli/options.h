@@ -30,6 +30,9 @@ struct Options {
   int64_t older_than = -1;                // --older-than: seconds; -1 if not given
   int64_t keep_last = -1;                 // --keep-last; -1 if not given
   std::string dimension;                  // --by
+  std::string measure;                    // --measure; empty means used_bytes
+  std::string process;                    // --process: an identity or a pid
+  std::string executable;                 // --executable: a path or its last component
   uint32_t tid = 0;                       // --tid; 0 means all
   int64_t limit = -1;                     // --limit; 0 means all, -1 the command's default
 };

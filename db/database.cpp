@@ -10,6 +10,7 @@
 #include "db/reference_vtab.h"
 #include "db/schema.h"
 #include "db/statement.h"
+#include "db/trend_vtab.h"
 #include "db/upgrade.h"
 
 namespace residue {
@@ -173,6 +174,7 @@ Result<Database> Database::open(const std::string& path, Mode mode,
   }
   if (opened) opened = register_chunk_table(state->db, &state->live);
   if (opened) opened = register_reference_table(state->db, &state->live);
+  if (opened) opened = register_trend_table(state->db);
   if (!opened) return std::move(opened).error().in(path);
   return Database(std::move(state));
 }
