@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/render.h"
+#include "db/gate.h"
 #include "formats/base/result.h"
 #include "formats/file_search.h"
 
@@ -27,6 +28,8 @@ struct Options {
   std::string label;                      // --label
   std::string dimension;                  // --by
   uint32_t tid = 0;                       // --tid; 0 means all
+  std::vector<GateRule> gates;            // --fail-on
+  std::string baseline;                   // --baseline: a snapshot, a database or a dump
   int64_t limit = -1;                     // --limit; 0 means all, -1 the command's default
 };
 
