@@ -86,7 +86,10 @@ Result<std::unique_ptr<Source>> open_baseline(const std::string& text, const Opt
   wanted.label.clear();
   // They were applied when the snapshot was stored.
   if (is_sqlite_file(file_part(text))) wanted.suppressions.clear();
-  RESIDUE_ASSIGN(Source source, open_source(text, wanted, /*retained=*/false, streams));
+  Wanted parts = wanted_by_gates(options);
+  parts.leaks = true;
+  parts.retained = false;
+  RESIDUE_ASSIGN(Source source, open_source(text, wanted, parts, streams));
   return std::make_unique<Source>(std::move(source));
 }
 
@@ -168,6 +171,20 @@ Result<std::optional<Baselines::Choice>> Baselines::of(
     const std::optional<GateSide>& current) const {
   if (given_ || !wanted_ || !current) return given_;
   return newest_earlier(*current);
+}
+
+Wanted wanted_by_gates(const Options& options) {
+  Wanted wanted = Wanted::nothing();
+  wanted.usage = !options.gates.empty();
+  for (const GateRule& rule : options.gates) {
+    wanted.retained |= rule.names("suspects");
+    // Damage may show anywhere.
+    if (!rule.has(GateTopic::kDamage)) continue;
+    Wanted all;
+    all.retained = false;
+    wanted.add(all);
+  }
+  return wanted;
 }
 
 Judgement judge_gates(const Options& options, const GateInput& input,

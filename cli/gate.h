@@ -45,6 +45,9 @@ class Baselines {
   bool wanted_ = false;
 };
 
+// What of a dump the rules and the formats of reports look at, beside its leaks.
+Wanted wanted_by_gates(const Options& options);
+
 // One rule, judged over one dump.
 struct JudgedRule {
   GateVerdict verdict;

@@ -102,9 +102,10 @@ Result<void> print_all(const Options& options, const GateInput& input, Streams s
 }  // namespace
 
 Result<int> run_leaks(const Options& options, Streams streams) {
-  const bool suspects = std::any_of(options.gates.begin(), options.gates.end(),
-                                    [](const GateRule& r) { return r.names("suspects"); });
-  RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options, suspects, streams));
+  Wanted wanted = Wanted::nothing();
+  wanted.leaks = true;
+  wanted.add(wanted_by_gates(options));
+  RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options, wanted, streams));
   Database* database = &*source.database;
   const bool stored = source.analysis == nullptr;
   RESIDUE_ASSIGN(const Baselines baselines,

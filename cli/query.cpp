@@ -1,29 +1,12 @@
 // residue query: SQL over a dump or a database.
 #include "db/query.h"
 
-#include <cctype>
-
+#include "cli/demand.h"
 #include "cli/gate.h"
+#include "cli/source.h"
 
 namespace residue {
 namespace {
-
-// Whether a statement can see what keeps what, which takes up to half of an analysis: it names a
-// column or table of it, or has a '*' other than that of count(*).
-bool may_use_retained(const std::string& sql) {
-  std::string plain;
-  for (const char c : sql) {
-    if (std::isspace(static_cast<unsigned char>(c)) != 0) continue;
-    plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  }
-  for (const char* word : {"retain", "dominator", "suspect"}) {
-    if (plain.find(word) != std::string::npos) return true;
-  }
-  for (size_t at = plain.find('*'); at != std::string::npos; at = plain.find('*', at + 1)) {
-    if (at < 6 || plain.compare(at - 6, 8, "count(*)") != 0) return true;
-  }
-  return false;
-}
 
 // Passes rows on and counts them.
 class CountRows final : public RowSink {
@@ -64,8 +47,11 @@ class OneResult final : public RowSink {
 }  // namespace
 
 Result<int> run_query(const Options& options, Streams streams) {
-  RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options,
-                                            may_use_retained(options.arguments[1]), streams));
+  Wanted wanted;
+  if (!is_database(options.arguments[0])) {
+    RESIDUE_ASSIGN(wanted, wanted_by(options.arguments[1]));
+  }
+  RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options, wanted, streams));
   Renderer renderer(streams.out, options.format);
   OneResult one(&renderer);
   const bool json = options.format == OutputFormat::kJson;
