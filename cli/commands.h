@@ -10,6 +10,7 @@
 namespace residue {
 
 inline constexpr int kExitDone = 0;
+inline constexpr int kExitBreached = 1;  // a gate (--fail-on)
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitInput = 3;     // not readable as any known dump or database
 inline constexpr int kExitInternal = 4;  // a bug, or a result that could not be written
