@@ -57,6 +57,7 @@ constexpr Rule kRules[] = {
     {"chunk", "cluster", &Wanted::leaks},
     {"chunk", "retained", &Wanted::retained},
     {"chunk", "dominator", &Wanted::retained},
+    {"reference", "*", &Wanted::references},
     // Functions of their arguments, and of the schema.
     {"json_each", "*", nullptr},
     {"json_tree", "*", nullptr},

@@ -2,10 +2,35 @@
 #include <algorithm>
 #include <array>
 
-#include "cli/source.h"
+#include "cli/gate_report.h"
 #include "db/query.h"
 
 namespace residue {
+namespace {
+
+// The gates, with A as the baseline, and the formats that are reports. The exit code.
+Result<int> judge_diff(const Options& options, Database& database, int64_t from, int64_t to,
+                       Streams streams) {
+  Options gated = options;
+  gated.baseline = options.arguments[1];
+  RESIDUE_ASSIGN(const Baselines baselines,
+                 Baselines::make(gated, &database, /*kept=*/true, streams));
+  GateInput input;
+  input.current = {&database, to};
+  input.history = input.current;
+  RESIDUE_ASSIGN(auto baseline, baselines.of(input.current));
+  baseline->side.snapshot = from;
+  const std::string source = options.arguments[0] + "@" + options.arguments[2];
+  const std::string dimension = options.dimension.empty() ? "type" : options.dimension;
+  RESIDUE_ASSIGN(DumpReport examined,
+                 examine(gated, input, baseline, source, false, streams.err, dimension));
+  Report report{options.command, {}, &options.gates, examined.judgement.exit_code};
+  report.dumps.push_back(std::move(examined));
+  write_report(report, options.format, streams.out);
+  return report.exit_code;
+}
+
+}  // namespace
 
 Result<int> run_diff(const Options& options, Streams streams) {
   constexpr int64_t kDefaultRows = 10;
@@ -20,11 +45,12 @@ Result<int> run_diff(const Options& options, Streams streams) {
   if (!options.dimension.empty() && !known) {
     return Error{ErrorCode::kUsage, "unknown dimension '" + options.dimension + "'", {}};
   }
+  if (is_report(options.format)) return judge_diff(options, database, from, to, streams);
   Renderer renderer(streams.out, options.format);
   if (options.format != OutputFormat::kTable || !options.dimension.empty()) {
     const int64_t limit = std::max<int64_t>(options.limit, 0);
     RESIDUE_TRY(diff_rows(database, from, to, options.dimension, limit, renderer));
-    return kExitDone;
+    return judge_diff(options, database, from, to, streams);
   }
   const int64_t limit = options.limit < 0 ? kDefaultRows : options.limit;
   bool first = true;
@@ -34,7 +60,7 @@ Result<int> run_diff(const Options& options, Streams streams) {
     first = false;
     RESIDUE_TRY(diff_rows(database, from, to, dimension, limit, table));
   }
-  return kExitDone;
+  return judge_diff(options, database, from, to, streams);
 }
 
 }  // namespace residue

@@ -99,9 +99,9 @@ void load_live(const ChunkTable& chunks, const BlockRef& ref, uint32_t columns, 
 
 }  // namespace
 
-const Snapshot* ChunkSource::find_live(int64_t id) const {
+const Snapshot* ChunkSource::find_live(int64_t snapshot) const {
   for (const LiveSnapshot& live : live_) {
-    if (live.id == id) return live.snapshot;
+    if (live.id == snapshot) return live.snapshot;
   }
   return nullptr;
 }

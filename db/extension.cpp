@@ -12,6 +12,7 @@
 
 #include "db/chunk_vtab.h"
 #include "db/database_file.h"
+#include "db/reference_vtab.h"
 #include "db/schema.h"
 #include "db/statement.h"
 
@@ -70,7 +71,10 @@ int connect_checked(sqlite3* db, void* client, int argc, const char* const* argv
 
 void destroy_checked(void* client) { delete static_cast<CheckedModule*>(client); }
 
-Result<void> register_tables(sqlite3* db) { return register_chunk_table(db, &no_live_snapshots()); }
+Result<void> register_tables(sqlite3* db) {
+  RESIDUE_TRY(register_chunk_table(db, &no_live_snapshots()));
+  return register_reference_table(db, &no_live_snapshots());
+}
 
 }  // namespace
 
