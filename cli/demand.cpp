@@ -41,6 +41,8 @@ constexpr Rule kRules[] = {
     {"suppression", "*", &Wanted::leaks},
     {"usage_row", "*", &Wanted::usage},
     {"usage_key", "*", &Wanted::usage},
+    {"reference", "*", &Wanted::references},
+    {"trend", "*", nullptr},  // of one snapshot there is none
     {"retainers", "*", &Wanted::retained},
     {"suspect", "*", &Wanted::retained},
     {"chunk", "", &Wanted::heaps},

@@ -15,6 +15,7 @@
 #include "db/reference_vtab.h"
 #include "db/schema.h"
 #include "db/statement.h"
+#include "db/trend_vtab.h"
 
 // The table of functions, filled in by the entry point; the other sources only refer to it.
 extern "C" {
@@ -73,7 +74,8 @@ void destroy_checked(void* client) { delete static_cast<CheckedModule*>(client);
 
 Result<void> register_tables(sqlite3* db) {
   RESIDUE_TRY(register_chunk_table(db, &no_live_snapshots()));
-  return register_reference_table(db, &no_live_snapshots());
+  RESIDUE_TRY(register_reference_table(db, &no_live_snapshots()));
+  return register_trend_table(db);
 }
 
 }  // namespace
