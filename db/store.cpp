@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "db/chunk_encoder.h"
+#include "db/reference_block.h"
 #include "db/statement.h"
 #include "db/store_rows.h"
 
@@ -111,6 +112,7 @@ Result<int64_t> attach_live(Database& database, const Snapshot& snapshot,
     return Error{ErrorCode::kUsage, database.path() + ": not a database in memory", {}};
   }
   RESIDUE_TRY(ChunkEncoder(snapshot).check());
+  if (has_references(snapshot)) RESIDUE_TRY(check_references(snapshot));
   auto outcome = store_in_transaction(database.handle(), snapshot, options, false);
   if (!outcome) return std::move(outcome).error();
   if (!outcome->already_there) database.add_live(outcome->id, snapshot);
