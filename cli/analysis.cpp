@@ -3,6 +3,7 @@
 #include "cli/progress.h"
 #include "formats/base/text.h"
 #include "formats/format.h"
+#include "formats/identity.h"
 
 namespace residue {
 
@@ -13,6 +14,7 @@ Result<std::unique_ptr<Analysis>> analyze_dump(const std::string& path, const Op
   {
     Progress progress(err, options.progress && Progress::is_terminal(), path);
     RESIDUE_ASSIGN(analysis->image, open_image(path, options, &progress, &diagnostics));
+    analysis->image.dump_id = identify_dump(analysis->image.files.front());
     PipelineOptions pipeline;
     RESIDUE_ASSIGN(pipeline.suppressions, load_suppressions(options));
     pipeline.embedded_suppressions = options.embedded_suppressions;

@@ -250,19 +250,31 @@ Result<void> open_database(const std::string& path, std::optional<Database>* dat
   return {};
 }
 
+// What a reader of "Stored as snapshot 3" should know besides.
+std::string outcome_text(const StoreOutcome& outcome, const std::string& label) {
+  if (outcome.replaced) return " (in place of what was stored of this dump before)";
+  if (!outcome.already_there) return {};
+  std::string text = " (this dump was there already, and is as it was";
+  if (!label.empty() && label != outcome.label) {
+    text.append(outcome.label.empty() ? ": it has no label"
+                                      : ": its label is '" + printable(outcome.label) + "'");
+  }
+  return text + "; --replace stores it anew)";
+}
+
 // Stores the snapshot if --db is given; its id then.
 Result<std::optional<int64_t>> store_if_wanted(std::optional<Database>* database,
                                                const Snapshot& snapshot, const Options& options,
                                                Streams streams) {
   if (options.database.empty()) return std::optional<int64_t>();
   if (!database->has_value()) RESIDUE_TRY(open_database(options.database, database));
-  auto stored = store(**database, snapshot, {kVersion});
+  auto stored = store(**database, snapshot, {kVersion, options.replace});
   if (!stored) return cannot_store(std::move(stored).error());
   const StoreOutcome outcome = *stored;
   if (!options.quiet) {
     std::ostream& to = options.format == OutputFormat::kTable ? streams.out : streams.err;
     to << "\nStored as snapshot " << outcome.id << " in " << printable(options.database)
-       << (outcome.already_there ? " (this dump was there already, and is as it was)" : "") << "\n";
+       << outcome_text(outcome, snapshot.info.label) << "\n";
   }
   return std::optional<int64_t>(outcome.id);
 }

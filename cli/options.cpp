@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <boost/program_options.hpp>
+#include <charconv>
 
 namespace residue {
 namespace {
@@ -23,16 +24,18 @@ constexpr size_t kAny = 1000000;
 const std::vector<Command>& commands() {
   static const std::vector<Command> kCommands = {
       {"analyze",
-       "DUMP... [--db FILE] [--label TEXT]",
+       "DUMP... [--db FILE] [--label TEXT] [--replace]",
        "the main job: walk the heaps, find what leaked and who owns the rest",
        1,
        kAny,
-       {"db", "label", "limit", "no-retained"},
+       {"db", "label", "replace", "limit", "no-retained"},
        "Prints a summary of each dump: its leaked clusters, what keeps the rest alive, suspects,\n"
        "types and owners. --no-retained leaves out what keeps what: it takes up to half of the\n"
        "time, and chunk.retained is then NULL. With --db every dump\n"
        "becomes a snapshot in the SQLite database FILE, which is created if it is missing; a dump\n"
-       "that is already there is recognised. --limit N shows N rows per table (0: all).\n"
+       "that is already there is recognised, also a copy or a compressed one, and left as it is;\n"
+       "with --replace it is stored anew under the same id. --limit N shows N rows per table (0:\n"
+       "all).\n"
        "With --format json, csv or tsv: one row per dump."},
       {"info",
        "DUMP",
@@ -98,6 +101,16 @@ const std::vector<Command>& commands() {
        "and\n"
        "all processes). docs/trend.md tells how the verdict is made; the other formats give the\n"
        "rows of the table 'trend'."},
+      {"forget",
+       "DB [SNAPSHOT...] [--older-than AGE] [--keep-last N] [--dry-run]",
+       "deletes snapshots from a database and makes the file smaller",
+       1,
+       kAny,
+       {"older-than", "keep-last", "dry-run"},
+       "SNAPSHOT is an id or a label. AGE is a number of hours, days or weeks: 12h, 30d, 4w; it\n"
+       "counts from when the dump was taken. --keep-last N keeps the newest N snapshots of each\n"
+       "executable; with both options only what is older goes, and the newest N never do.\n"
+       "Prints what was deleted; --dry-run only says what would be."},
       {"query",
        "DUMP | DB SQL",
        "SQL over a dump directly, or over a database of snapshots",
@@ -166,8 +179,14 @@ po::options_description command_options() {
   options.add_options()                                                                 //
       ("db", po::value<std::string>()->value_name("FILE"), "store into this database")  //
       ("label", po::value<std::string>()->value_name("TEXT"), "name of the snapshot")   //
-      ("by", po::value<std::string>()->value_name("DIMENSION"), "one dimension only")   //
-      ("process", po::value<std::string>()->value_name("P"), "this process only")       //
+      ("replace", "store a dump that is in the database already anew, under its id")    //
+      ("older-than", po::value<std::string>()->value_name("AGE"),
+       "only what was taken so long ago: 12h, 30d, 4w")  //
+      ("keep-last", po::value<int64_t>()->value_name("N"),
+       "not the newest N of each executable")                                          //
+      ("dry-run", "say what would be done, and do nothing")                            //
+      ("by", po::value<std::string>()->value_name("DIMENSION"), "one dimension only")  //
+      ("process", po::value<std::string>()->value_name("P"), "this process only")      //
       ("executable", po::value<std::string>()->value_name("E"),
        "the runs of this executable as one series")  //
       ("measure", po::value<std::string>()->value_name("M"),
@@ -180,6 +199,26 @@ po::options_description command_options() {
 
 Error usage_error(const std::string& message) {
   return Error{ErrorCode::kUsage, message + " (see 'residue help')", {}};
+}
+
+// "30d" as seconds; -1 if it is none.
+int64_t parse_age(const std::string& text) {
+  constexpr int64_t kHour = 3600;
+  constexpr int64_t kMost = 1000000;  // a century in hours is less
+  int64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, number);
+  if (parsed.ec != std::errc() || parsed.ptr + 1 != end || number < 0 || number > kMost) return -1;
+  switch (*parsed.ptr) {
+    case 'h':
+      return number * kHour;
+    case 'd':
+      return number * 24 * kHour;
+    case 'w':
+      return number * 7 * 24 * kHour;
+    default:
+      return -1;
+  }
 }
 
 std::string text(const po::variables_map& values, const char* name) {
@@ -214,6 +253,7 @@ Result<void> check_arguments(const Options& options, const po::variables_map& va
   if (!options.label.empty() && options.database.empty()) {
     return usage_error("--label needs --db");
   }
+  if (options.replace && options.database.empty()) return usage_error("--replace needs --db");
   return {};
 }
 
@@ -262,6 +302,18 @@ Result<Options> fill(const po::variables_map& values) {
   if (values.count("jobs") != 0) options.jobs = values["jobs"].as<unsigned>();
   if (values.count("tid") != 0) options.tid = values["tid"].as<uint32_t>();
   if (values.count("limit") != 0) options.limit = values["limit"].as<int64_t>();
+  options.replace = values.count("replace") != 0;
+  options.dry_run = values.count("dry-run") != 0;
+  if (values.count("keep-last") != 0) options.keep_last = values["keep-last"].as<int64_t>();
+  if (values.count("keep-last") != 0 && options.keep_last < 0) {
+    return usage_error("--keep-last is negative");
+  }
+  if (values.count("older-than") != 0) {
+    options.older_than = parse_age(text(values, "older-than"));
+    if (options.older_than < 0) {
+      return usage_error("--older-than " + text(values, "older-than") + " is no age like 30d");
+    }
+  }
   if (values.count("limit") != 0 && options.limit < 0) return usage_error("--limit is negative");
   if (values.count("format") != 0) {
     const auto format = parse_output_format(text(values, "format"));

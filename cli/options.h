@@ -25,6 +25,10 @@ struct Options {
   unsigned jobs = 0;                      // --jobs: worker threads, 0 for one per processor
   std::string database;                   // --db
   std::string label;                      // --label
+  bool replace = false;                   // --replace
+  bool dry_run = false;                   // --dry-run
+  int64_t older_than = -1;                // --older-than: seconds; -1 if not given
+  int64_t keep_last = -1;                 // --keep-last; -1 if not given
   std::string dimension;                  // --by
   std::string measure;                    // --measure; empty means used_bytes
   std::string process;                    // --process: an identity or a pid
