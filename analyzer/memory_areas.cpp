@@ -144,7 +144,19 @@ class AreaFinder {
     uint64_t live = begin;
     if (sp >= begin && sp < end) live = sp - std::min(sp - begin, layout_.red_zone);
     add(begin, live, AreaKind::kUnusedStack, thread);
-    add(live, end, AreaKind::kStack, thread);
+    // Of a libc that says nothing of the stack, thread-local storage may lie in it.
+    const uint64_t middle = middle_of(image_.threads[thread]);
+    ThreadBlock tls = {end, end};
+    if (middle >= live && middle < end) tls = tls_of(image_.threads[thread]);
+    tls = {std::clamp(tls.begin, live, end), std::clamp(tls.end, live, end)};
+    add(live, tls.begin, AreaKind::kStack, thread);
+    add(tls.begin, tls.end, AreaKind::kTls, thread);
+    add(tls.end, end, AreaKind::kStack, thread);
+  }
+
+  // What the thread pointer stands for: the descriptor, or the TCB.
+  uint64_t middle_of(const Thread& thread) const {
+    return thread.thread_pointer - std::min(thread.thread_pointer, layout_.pointer_bias);
   }
 
   ThreadBlock tls_of(const Thread& thread) const {
@@ -199,9 +211,7 @@ class AreaFinder {
   // Where the first thread's TLS is: memory that ld.so took for it.
   void add_tls(uint32_t t, const std::vector<AddressRange>& known) {
     const Thread& thread = image_.threads[t];
-    const uint64_t middle =
-        thread.thread_pointer - std::min(thread.thread_pointer, layout_.pointer_bias);
-    const Region* region = image_.find_region(Address(middle));
+    const Region* region = image_.find_region(Address(middle_of(thread)));
     if (thread.thread_pointer == 0 || region == nullptr || !region->permissions.write) return;
     if (region->kind != RegionKind::kAnonymous && region->kind != RegionKind::kHeap) return;
     const ThreadBlock tls = tls_of(thread);

@@ -155,6 +155,16 @@ void count_memory(const Image& image, const std::vector<AddressRange>& claimed,
   }
 }
 
+// Outside of the analysis nobody knows the spare parts: their references are told by the chunk in
+// which the part lies.
+void name_sources(const ChunkMap& map, const std::vector<SparePart>& spare,
+                  std::vector<DeadReference>* references) {
+  for (DeadReference& reference : *references) {
+    uint64_t start = 0;
+    reference.source = map.find(spare[reference.source].begin.value(), &start).value();
+  }
+}
+
 }  // namespace
 
 Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOptions& options) {
@@ -274,6 +284,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
                           "too many different ones");
     }
   }
+  name_sources(s.chunks.map, spare, &graph.from_spare);
   s.references = std::move(graph);
   if (options.evidence != nullptr) {
     *options.evidence = {std::move(heaps),  std::move(roots), std::move(trace),

@@ -37,7 +37,8 @@ constexpr Rule kRules[] = {
     {"owner", "*", &Wanted::reach},
     {"cluster", "*", &Wanted::leaks},
     {"suppression", "*", &Wanted::leaks},
-    {"usage", "*", &Wanted::usage},
+    {"usage_row", "*", &Wanted::usage},
+    {"usage_key", "*", &Wanted::usage},
     {"retainers", "*", &Wanted::retained},
     {"suspect", "*", &Wanted::retained},
     {"chunk", "", &Wanted::heaps},
@@ -54,6 +55,7 @@ constexpr Rule kRules[] = {
     {"chunk", "cluster", &Wanted::leaks},
     {"chunk", "retained", &Wanted::retained},
     {"chunk", "dominator", &Wanted::retained},
+    {"reference", "*", &Wanted::references},
     // Functions of their arguments, and of the schema.
     {"json_each", "*", nullptr},
     {"json_tree", "*", nullptr},

@@ -109,9 +109,8 @@ const std::vector<Command>& commands() {
        2,
        2,
        {},
-       "Reading only. The tables stand in docs/schema.md; 'chunk' has one row per chunk. Of a dump "
-       "only\n"
-       "that is found out which the statement reads:\n"
+       "Reading only. The tables stand in docs/schema.md, examples in docs/sql.md. Of a dump only\n"
+       "that is found out which the statement reads. 'chunk' has one row per chunk:\n"
        "  residue query core \"SELECT state, count(*), sum(size) FROM chunk GROUP BY state\""},
       {"completion",
        "",

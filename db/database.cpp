@@ -7,6 +7,7 @@
 
 #include "db/chunk_vtab.h"
 #include "db/database_file.h"
+#include "db/reference_vtab.h"
 #include "db/schema.h"
 #include "db/statement.h"
 #include "db/upgrade.h"
@@ -171,6 +172,7 @@ Result<Database> Database::open(const std::string& path, Mode mode,
     opened = Error{ErrorCode::kUnsupported, "an empty file, not a database", {}};
   }
   if (opened) opened = register_chunk_table(state->db, &state->live);
+  if (opened) opened = register_reference_table(state->db, &state->live);
   if (!opened) return std::move(opened).error().in(path);
   return Database(std::move(state));
 }

@@ -121,7 +121,12 @@ Result<StoreOutcome> store_in_transaction(sqlite3* db, const Snapshot& snapshot,
   RESIDUE_ASSIGN(const int64_t id,
                  insert_snapshot(db, snapshot, label, wanted, options.tool_version));
   RESIDUE_TRY(store_rows(db, id, snapshot));
-  if (with_chunks) RESIDUE_TRY(store_chunks(db, id, snapshot));
+  if (with_chunks) {
+    RESIDUE_TRY(store_chunks(db, id, snapshot));
+    RESIDUE_TRY(store_references(db, id, snapshot, options.references, options.jobs));
+  } else {
+    RESIDUE_TRY(note_references(db, id, snapshot));
+  }
   RESIDUE_TRY(transaction.commit());
   return StoreOutcome{id, false, same.has_value(), label};
 }
