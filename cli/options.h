@@ -26,6 +26,7 @@ struct Options {
   std::string database;                   // --db
   std::string label;                      // --label
   std::string dimension;                  // --by
+  bool chunks = false;                    // --chunks
   uint32_t tid = 0;                       // --tid; 0 means all
   int64_t limit = -1;                     // --limit; 0 means all, -1 the command's default
 };
