@@ -86,13 +86,21 @@ const std::vector<Command>& commands() {
        "what\n"
        "dominates it."},
       {"diff",
-       "DB A B [--by DIMENSION]",
+       "DB A B [--by DIMENSION | --chunks]",
        "what grew between two snapshots of a database",
        3,
        3,
-       {"by", "limit"},
-       "A and B are ids or labels. DIMENSION is type, owner, module, size or heap; without it the\n"
-       "table shows each in turn, and the other formats all rows."},
+       {"by", "chunks", "limit"},
+       "A and B are ids or labels; 'latest' is the newest, 'latest-1' the one before it. Snapshots "
+       "of\n"
+       "one process are compared by address: new chunks were allocated since and are alive, gone\n"
+       "ones were freed. Others are compared by name. DIMENSION is type, site, module, owner, "
+       "heap,\n"
+       "size, region, shape (of leaks), allocator (what it holds and nobody uses) or mapping; "
+       "without\n"
+       "it the table shows each in turn, and the other formats all rows. --chunks lists the "
+       "chunks\n"
+       "that are new, gone, resized or replaced. --limit N shows N rows per table (0: all)."},
       {"forget",
        "DB [SNAPSHOT...] [--older-than AGE] [--keep-last N] [--dry-run]",
        "deletes snapshots from a database and makes the file smaller",
@@ -197,6 +205,7 @@ po::options_description command_options() {
        "not the newest N of each executable")                                          //
       ("dry-run", "say what would be done, and do nothing")                            //
       ("by", po::value<std::string>()->value_name("DIMENSION"), "one dimension only")  //
+      ("chunks", "each chunk that is new, gone or changed")                            //
       ("tid", po::value<uint32_t>()->value_name("N"), "this thread only")              //
       ("no-retained", "do not find out what keeps what")                               //
       ("process", po::value<std::string>()->value_name("P"), "this process only")      //
@@ -349,6 +358,7 @@ Result<Options> fill(const po::variables_map& values) {
   options.measure = text(values, "measure");
   options.process = text(values, "process");
   options.executable = text(values, "executable");
+  options.chunks = values.count("chunks") != 0;
   if (values.count("jobs") != 0) options.jobs = values["jobs"].as<unsigned>();
   if (values.count("tid") != 0) options.tid = values["tid"].as<uint32_t>();
   if (values.count("limit") != 0) options.limit = values["limit"].as<int64_t>();
@@ -425,8 +435,8 @@ std::string completion_script() {
          "' -- \"$here\")); return ;;\n"
          "    --suppressions|--db|--exe|--baseline) COMPREPLY=($(compgen -f -- \"$here\")); return "
          ";;\n"
-         "    --by) COMPREPLY=($(compgen -W 'type owner module size heap' -- \"$here\")); return "
-         ";;\n"
+         "    --by) COMPREPLY=($(compgen -W 'type site module owner heap size region shape "
+         "allocator mapping' -- \"$here\")); return ;;\n"
          "    help) COMPREPLY=($(compgen -W \"$names\" -- \"$here\")); return ;;\n"
          "  esac\n"
          "  local words='" +

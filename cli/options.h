@@ -34,6 +34,7 @@ struct Options {
   std::string measure;                    // --measure; empty means used_bytes
   std::string process;                    // --process: an identity or a pid
   std::string executable;                 // --executable: a path or its last component
+  bool chunks = false;                    // --chunks
   uint32_t tid = 0;                       // --tid; 0 means all
   std::vector<GateRule> gates;            // --fail-on
   std::string baseline;                   // --baseline: a snapshot, a database or a dump

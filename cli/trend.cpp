@@ -38,7 +38,6 @@ struct Request {
   TrendMeasure measure = TrendMeasure::kUsedBytes;
   TrendGrouping grouping = TrendGrouping::kProcess;
   TrendFilter filter;
-  std::vector<std::string> executables;  // of grouping by executable
 };
 
 // One line of a table.
@@ -276,6 +275,40 @@ Result<void> print_rows(Database& database, const Request& request, int64_t limi
   return query(database, sql, sink, parameters);
 }
 
+// Leaves the process or executable that was asked for, and names it in the filter.
+Result<void> choose(const Options& options, std::vector<TrendGroup>* groups, TrendFilter* filter) {
+  const bool by_process = !options.process.empty();
+  const std::string& wanted = by_process ? options.process : options.executable;
+  if (wanted.empty()) return {};
+  std::erase_if(*groups, [&](const TrendGroup& group) {
+    return by_process ? !is_process(group, wanted) : !is_executable(group, wanted);
+  });
+  if (groups->size() != 1) {
+    std::string message = options.arguments[0];
+    message.append(groups->empty() ? ": no snapshot of '" : ": more than one is '");
+    message.append(wanted).append("'");
+    for (const TrendGroup& group : *groups) {
+      message.append("; ").append(name_of(group)).append(" ");
+      message.append(group.process.value_or(group.executable.value_or("")));
+    }
+    return Error{groups->empty() ? ErrorCode::kNotFound : ErrorCode::kUsage, message, {}};
+  }
+  const TrendGroup& group = groups->front();
+  filter->process = group.process;
+  if (!group.process) {
+    filter->pid = group.pid;
+    filter->executable = group.executable;
+  }
+  return {};
+}
+
+Result<void> check_dimension(TrendSource& source, const std::string& dimension) {
+  if (dimension.empty()) return {};
+  RESIDUE_ASSIGN(const bool there, source.has_dimension(dimension));
+  if (there) return {};
+  return Error{ErrorCode::kUsage, "no snapshot has a dimension '" + dimension + "'", {}};
+}
+
 }  // namespace
 
 Result<int> run_trend(const Options& options, Streams streams) {
@@ -289,37 +322,18 @@ Result<int> run_trend(const Options& options, Streams streams) {
   if (!options.executable.empty()) request.grouping = TrendGrouping::kExecutable;
   RESIDUE_ASSIGN(Database database, open_database_to_read(path));
   TrendSource source(database.handle());
-  auto found = source.groups(request.grouping, {}, 1);
-  if (!found) return std::move(found).error().in(path);
-  std::vector<TrendGroup> groups = std::move(*found);
-  const std::string& wanted = options.process.empty() ? options.executable : options.process;
-  if (!wanted.empty()) {
-    std::erase_if(groups, [&](const TrendGroup& group) {
-      return options.process.empty() ? !is_executable(group, wanted) : !is_process(group, wanted);
-    });
-    if (groups.size() != 1) {
-      std::string message = path;
-      message.append(groups.empty() ? ": no snapshot of '" : ": more than one is '");
-      message.append(wanted).append("'");
-      for (const TrendGroup& group : groups) {
-        message.append("; ").append(name_of(group)).append(" ");
-        message.append(group.process.value_or(group.executable.value_or("")));
-      }
-      return Error{groups.empty() ? ErrorCode::kNotFound : ErrorCode::kUsage, message, {}};
-    }
-    if (request.grouping == TrendGrouping::kProcess) {
-      request.filter.process = groups[0].process;
-      if (!groups[0].process) request.filter.pid = groups[0].pid;
-    }
-    if (!groups[0].process) request.filter.executable = groups[0].executable;
-  }
+  Result<void> done = check_dimension(source, options.dimension);
+  if (!done) return std::move(done).error().in(path);
+  auto groups = source.groups(request.grouping, {}, 1);
+  if (!groups) return std::move(groups).error().in(path);
+  RESIDUE_TRY(choose(options, &*groups, &request.filter));
   if (options.format != OutputFormat::kTable) {
     Renderer renderer(streams.out, options.format);
     RESIDUE_TRY(print_rows(database, request, options.limit, renderer));
     return kExitDone;
   }
-  auto printed = print_groups(source, std::move(groups), request, options.limit, streams.out);
-  if (!printed) return std::move(printed).error().in(path);
+  done = print_groups(source, std::move(*groups), request, options.limit, streams.out);
+  if (!done) return std::move(done).error().in(path);
   return kExitDone;
 }
 

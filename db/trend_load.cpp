@@ -71,6 +71,16 @@ Result<bool> TrendSource::has_key_numbers() {
   return row && find.integer(0) == 2;
 }
 
+Result<bool> TrendSource::has_dimension(std::string_view dimension) {
+  if (dimension == kTotal) return true;
+  RESIDUE_ASSIGN(const bool numbers, has_key_numbers());
+  RESIDUE_ASSIGN(Statement find,
+                 Statement::prepare(db_, numbers ? "SELECT 1 FROM usage_key WHERE dimension = ?1"
+                                                 : "SELECT 1 FROM usage WHERE dimension = ?1"));
+  RESIDUE_TRY(find.bind(KeptText{dimension}));
+  return find.step();
+}
+
 Result<void> TrendSource::load_totals(const Job& job) {
   if (!is_leaked(job.measure)) RESIDUE_TRY(load_heaps(job));
   return job.wants_key("leaked") ? load_leaked_total(job) : Result<void>();

@@ -88,6 +88,8 @@ class TrendSource {
                                          size_t fewest = kFewestOfTrend);
   Result<void> load(const TrendGroup& group, TrendMeasure measure, const TrendFilter& filter,
                     TrendSeries* series);
+  // Whether any snapshot, of whatever process, has keys of this dimension.
+  Result<bool> has_dimension(std::string_view dimension);
 
  private:
   struct Job;  // what load() was asked for

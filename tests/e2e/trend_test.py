@@ -102,7 +102,7 @@ class GrowingServiceTest(support.TestCase):
                                    r"52\.8 kB +growing \(likely\) ")
 
 
-class TrendDatabaseTest(SmallCoreTest):
+class TrendDatabase(SmallCoreTest):
     """Databases whose usage is written here, not by residue."""
 
     def made(self, name, snapshots):
@@ -137,7 +137,7 @@ class TrendDatabaseTest(SmallCoreTest):
         return path
 
 
-class StatisticsTest(TrendDatabaseTest):
+class StatisticsTest(TrendDatabase):
     """Slopes and fits of random series are those that Python's statistics finds."""
 
     def check(self, name, times, count):
@@ -192,7 +192,7 @@ class StatisticsTest(TrendDatabaseTest):
         self.check("three", [START + timedelta(minutes=7 * i) for i in range(3)], 20)
 
 
-class TrendCommandTest(TrendDatabaseTest):
+class TrendCommandTest(TrendDatabase):
     """What `residue trend` shows, of which processes, in which order."""
 
     HOURS = 10
