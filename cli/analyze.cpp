@@ -250,13 +250,22 @@ Result<void> open_database(const std::string& path, std::optional<Database>* dat
   return {};
 }
 
+StoreOptions store_options(const Options& options) {
+  StoreOptions store;
+  store.tool_version = kVersion;
+  store.jobs = options.jobs;
+  if (options.references == "always") store.references = StoreReferences::kAlways;
+  if (options.references == "never") store.references = StoreReferences::kNever;
+  return store;
+}
+
 // Stores the snapshot if --db is given; its id then.
 Result<std::optional<int64_t>> store_if_wanted(std::optional<Database>* database,
                                                const Snapshot& snapshot, const Options& options,
                                                Streams streams) {
   if (options.database.empty()) return std::optional<int64_t>();
   if (!database->has_value()) RESIDUE_TRY(open_database(options.database, database));
-  auto stored = store(**database, snapshot, {kVersion});
+  auto stored = store(**database, snapshot, store_options(options));
   if (!stored) return cannot_store(std::move(stored).error());
   const StoreOutcome outcome = *stored;
   if (!options.quiet) {

@@ -27,12 +27,15 @@ const std::vector<Command>& commands() {
        "the main job: walk the heaps, find what leaked and who owns the rest",
        1,
        kAny,
-       {"db", "label", "limit", "no-retained"},
+       {"db", "label", "limit", "no-retained", "references"},
        "Prints a summary of each dump: its leaked clusters, what keeps the rest alive, suspects,\n"
        "types and owners. --no-retained leaves out what keeps what: it takes up to half of the\n"
        "time, and chunk.retained is then NULL. With --db every dump\n"
        "becomes a snapshot in the SQLite database FILE, which is created if it is missing; a dump\n"
        "that is already there is recognised. --limit N shows N rows per table (0: all).\n"
+       "Who refers to whom is stored too, unless the snapshot would take more than 7 bytes a "
+       "chunk:\n"
+       "--references always stores it in any case, --references never leaves it out.\n"
        "With --format json, csv or tsv: one row per dump."},
       {"info",
        "DUMP",
@@ -154,6 +157,8 @@ po::options_description command_options() {
       ("by", po::value<std::string>()->value_name("DIMENSION"), "one dimension only")   //
       ("tid", po::value<uint32_t>()->value_name("N"), "this thread only")               //
       ("no-retained", "do not find out what keeps what")                                //
+      ("references", po::value<std::string>()->value_name("WHEN"),
+       "store who refers to whom: auto (default), always or never")  //
       ("limit", po::value<int64_t>()->value_name("N"), "show N rows (0: all)");
   return options;
 }
@@ -233,6 +238,13 @@ Result<Options> fill(const po::variables_map& values) {
   options.strict = values.count("strict") != 0;
   options.progress = values.count("no-progress") == 0 && !options.quiet;
   options.retained = values.count("no-retained") == 0;
+  if (values.count("references") != 0) {
+    options.references = text(values, "references");
+    const std::string& when = options.references;
+    if (when != "auto" && when != "always" && when != "never") {
+      return usage_error("--references is auto, always or never");
+    }
+  }
   options.database = text(values, "db");
   options.label = text(values, "label");
   options.dimension = text(values, "by");
@@ -284,6 +296,7 @@ std::string completion_script() {
          "  case $before in\n"
          "    --format) COMPREPLY=($(compgen -W 'table json csv tsv' -- \"$here\")); return ;;\n"
          "    --symbols|--sysroot) COMPREPLY=($(compgen -d -- \"$here\")); return ;;\n"
+         "    --references) COMPREPLY=($(compgen -W 'auto always never' -- \"$here\")); return ;;\n"
          "    --suppressions|--db|--exe) COMPREPLY=($(compgen -f -- \"$here\")); return ;;\n"
          "    --by) COMPREPLY=($(compgen -W 'type owner module size heap' -- \"$here\")); return "
          ";;\n"
