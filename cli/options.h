@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/render.h"
+#include "db/gate.h"
 #include "formats/base/result.h"
 #include "formats/file_search.h"
 
@@ -33,7 +34,10 @@ struct Options {
   std::string measure;                    // --measure; empty means used_bytes
   std::string process;                    // --process: an identity or a pid
   std::string executable;                 // --executable: a path or its last component
+  bool chunks = false;                    // --chunks
   uint32_t tid = 0;                       // --tid; 0 means all
+  std::vector<GateRule> gates;            // --fail-on
+  std::string baseline;                   // --baseline: a snapshot, a database or a dump
   int64_t limit = -1;                     // --limit; 0 means all, -1 the command's default
 };
 
