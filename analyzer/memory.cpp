@@ -199,7 +199,7 @@ class MemoryCounter {
         key.category = "unused stack";
         break;
     }
-    if (region.permissions == Permissions()) key.category = "stack guard";
+    if (!region.permissions.write) key.category = "stack guard";
     key.thread = area.owner;
     return key;
   }

@@ -19,8 +19,10 @@ uint64_t align_up(uint64_t a, uint64_t alignment) {
   return up < a ? ~uint64_t{0} : up / alignment * alignment;
 }
 
+// Address space that nobody may touch. gdb's cores call it readable.
 bool is_inaccessible(const Region& region) {
-  return region.permissions == Permissions() && region.kind == RegionKind::kAnonymous;
+  return !region.permissions.write && !region.permissions.execute &&
+         region.kind == RegionKind::kAnonymous;
 }
 
 class AreaFinder {

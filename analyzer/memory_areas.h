@@ -14,7 +14,7 @@ enum class AreaKind : uint8_t {
   kHeap,         // claimed by an allocator
   kReserve,      // address space behind a thread arena's heap that the arena may still grow into
   kStack,        // of a thread, from its stack pointer on
-  kUnusedStack,  // below it; a guard page where the region has no permissions
+  kUnusedStack,  // below it; a guard page where it cannot be written
   kTls,          // static thread-local storage and the thread's descriptor
   kEndedStack,   // kept by libc of a thread that ended
 };

@@ -40,7 +40,7 @@ class Adder {
       case ChunkState::kCached:
         return ChunkShare::kCached;
     }
-    if (!is_leak(chunks_.reach[i])) return ChunkShare::kLive;
+    if (chunks_.reach.empty() || !is_leak(chunks_.reach[i])) return ChunkShare::kLive;
     const uint32_t cluster = chunks_.cluster[i];
     const bool hidden = cluster < suppressed_.size() && suppressed_[cluster];
     return hidden ? ChunkShare::kLive : ChunkShare::kLeaked;

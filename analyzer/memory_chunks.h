@@ -31,7 +31,8 @@ struct HeapSums {
 };
 
 // One entry per heap. One pass over the chunks, not over their bytes. Suppressed leaks count as
-// live, as they do in `usage`. REQUIRES: snapshot.heaps, chunks and clusters are filled in.
+// live, as they do in `usage`, and so does everything in use if nobody has looked for leaks (chunks
+// without the column `reach`). REQUIRES: snapshot.heaps, chunks and clusters are filled in.
 std::vector<HeapSums> sum_chunks(const Image& image, const Snapshot& snapshot, unsigned jobs);
 
 }  // namespace residue

@@ -195,13 +195,13 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
 
   // Where every chunk is, and whether it is in use.
   Heaps heaps;
-  std::vector<Address> ended;
   if (wanted.heaps) {
     stage("walking heaps");
     heaps = walk_heaps(image, diagnostics);
     s.heaps = heaps.rows;
-    ended = find_ended_threads(image, heaps.claimed);
   }
+  std::vector<Address> ended;
+  if (wanted.references || wanted.account) ended = find_ended_threads(image, heaps.claimed);
 
   // Where references may come from; which parts of chunks their containers do not use.
   Roots roots;
@@ -274,7 +274,7 @@ Snapshot analyze(const Image& image, Diagnostics diagnostics, const PipelineOpti
   stage("counting");
   s.regions = region_rows(image, heaps);
   if (wanted.usage) s.usage = count_usage(s);
-  if (wanted.heaps) count_memory(image, heaps.claimed, ended, options.jobs, wanted, &s);
+  if (wanted.account) count_memory(image, heaps.claimed, ended, options.jobs, wanted, &s);
   if (wanted.duplicates) {
     uint64_t dropped = 0;
     s.duplicates = find_duplicates(s, options.jobs, &dropped);

@@ -7,9 +7,11 @@
 namespace residue {
 
 struct Wanted {
-  // Snapshot::heaps, chunks.map, .state and .slack, corruption without the suspects' types,
-  // account; regions' kind.
+  // Snapshot::heaps, chunks.map, .state and .slack, corruption without the suspects' types;
+  // regions' kind.
   bool heaps = true;
+  // Snapshot::account, heaps' .largest_free and .free_pages.
+  bool account = true;
   // Snapshot::frames and places; why stacks end early.
   bool frames = true;
   // Modules' `symbols`.
@@ -30,12 +32,13 @@ struct Wanted {
   bool duplicates = true;
 
   static constexpr Wanted nothing() {
-    return {false, false, false, false, false, false, false, false, false, false};
+    return {false, false, false, false, false, false, false, false, false, false, false};
   }
 
   // These and those.
   constexpr void add(const Wanted& other) {
     heaps |= other.heaps;
+    account |= other.account;
     frames |= other.frames;
     symbols |= other.symbols;
     references |= other.references;
@@ -50,10 +53,11 @@ struct Wanted {
   // With everything that is computed from something else before it.
   constexpr Wanted completed() const {
     Wanted all = *this;
+    all.account |= all.memory;
     all.leaks |= all.usage || all.retained || all.memory;
     all.reach |= all.leaks;
     all.references |= all.reach || all.duplicates;
-    all.heaps |= all.references;
+    all.heaps |= all.references || all.account;
     return all;
   }
 

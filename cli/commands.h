@@ -27,6 +27,7 @@ Result<int> run_leaks(const Options& options, Streams streams);
 Result<int> run_explain(const Options& options, Streams streams);
 Result<int> run_diff(const Options& options, Streams streams);
 Result<int> run_forget(const Options& options, Streams streams);
+Result<int> run_trend(const Options& options, Streams streams);
 Result<int> run_query(const Options& options, Streams streams);
 Result<int> run_symbols(const Options& options, Streams streams);
 

@@ -86,13 +86,21 @@ const std::vector<Command>& commands() {
        "what\n"
        "dominates it."},
       {"diff",
-       "DB A B [--by DIMENSION]",
+       "DB A B [--by DIMENSION | --chunks]",
        "what grew between two snapshots of a database",
        3,
        3,
-       {"by", "limit"},
-       "A and B are ids or labels. DIMENSION is type, owner, module, size or heap; without it the\n"
-       "table shows each in turn, and the other formats all rows."},
+       {"by", "chunks", "limit"},
+       "A and B are ids or labels; 'latest' is the newest, 'latest-1' the one before it. Snapshots "
+       "of\n"
+       "one process are compared by address: new chunks were allocated since and are alive, gone\n"
+       "ones were freed. Others are compared by name. DIMENSION is type, site, module, owner, "
+       "heap,\n"
+       "size, region, shape (of leaks), allocator (what it holds and nobody uses) or mapping; "
+       "without\n"
+       "it the table shows each in turn, and the other formats all rows. --chunks lists the "
+       "chunks\n"
+       "that are new, gone, resized or replaced. --limit N shows N rows per table (0: all)."},
       {"forget",
        "DB [SNAPSHOT...] [--older-than AGE] [--keep-last N] [--dry-run]",
        "deletes snapshots from a database and makes the file smaller",
@@ -103,6 +111,21 @@ const std::vector<Command>& commands() {
        "counts from when the dump was taken. --keep-last N keeps the newest N snapshots of each\n"
        "executable; with both options only what is older goes, and the newest N never do.\n"
        "Prints what was deleted; --dry-run only says what would be."},
+      {"trend",
+       "DB [--by DIMENSION] [--process P | --executable E] [--measure M]",
+       "slopes over all snapshots of one process, or over the runs of one executable",
+       1,
+       1,
+       {"by", "process", "executable", "measure", "limit"},
+       "Of each process with three snapshots or more, what grows: most growth first, monotonic\n"
+       "growth before all else. P is snapshot.process or a pid. With --executable every process\n"
+       "that ran E counts as one point, its last snapshot. M is used_bytes (default), used_count,\n"
+       "leaked_bytes or leaked_count. Slope is the median of the slopes of all pairs (Theil-Sen),\n"
+       "fit the r2 of least squares; snapshots left of the bar in a line are warm-up and left out\n"
+       "of both. Keys that stay level are not shown. --limit N shows N rows per table (0: all, "
+       "and\n"
+       "all processes). docs/trend.md tells how the verdict is made; the other formats give the\n"
+       "rows of the table 'trend'."},
       {"query",
        "DUMP | DB SQL",
        "SQL over a dump directly, or over a database of snapshots",
@@ -182,10 +205,16 @@ po::options_description command_options() {
        "not the newest N of each executable")                                          //
       ("dry-run", "say what would be done, and do nothing")                            //
       ("by", po::value<std::string>()->value_name("DIMENSION"), "one dimension only")  //
+      ("chunks", "each chunk that is new, gone or changed")                            //
+      ("tid", po::value<uint32_t>()->value_name("N"), "this thread only")              //
+      ("no-retained", "do not find out what keeps what")                               //
+      ("process", po::value<std::string>()->value_name("P"), "this process only")      //
+      ("executable", po::value<std::string>()->value_name("E"),
+       "the runs of this executable as one series")  //
+      ("measure", po::value<std::string>()->value_name("M"),
+       "used_bytes, used_count, leaked_bytes or leaked_count")  //
       ("baseline", po::value<std::string>()->value_name("SNAPSHOT"),
-       "what growth and new leaks are measured against")                   //
-      ("tid", po::value<uint32_t>()->value_name("N"), "this thread only")  //
-      ("no-retained", "do not find out what keeps what")                   //
+       "what growth and new leaks are measured against")  //
       ("limit", po::value<int64_t>()->value_name("N"), "show N rows (0: all)");
   return options;
 }
@@ -326,6 +355,10 @@ Result<Options> fill(const po::variables_map& values) {
   options.database = text(values, "db");
   options.label = text(values, "label");
   options.dimension = text(values, "by");
+  options.measure = text(values, "measure");
+  options.process = text(values, "process");
+  options.executable = text(values, "executable");
+  options.chunks = values.count("chunks") != 0;
   if (values.count("jobs") != 0) options.jobs = values["jobs"].as<unsigned>();
   if (values.count("tid") != 0) options.tid = values["tid"].as<uint32_t>();
   if (values.count("limit") != 0) options.limit = values["limit"].as<int64_t>();
@@ -402,8 +435,8 @@ std::string completion_script() {
          "' -- \"$here\")); return ;;\n"
          "    --suppressions|--db|--exe|--baseline) COMPREPLY=($(compgen -f -- \"$here\")); return "
          ";;\n"
-         "    --by) COMPREPLY=($(compgen -W 'type owner module size heap' -- \"$here\")); return "
-         ";;\n"
+         "    --by) COMPREPLY=($(compgen -W 'type site module owner heap size region shape "
+         "allocator mapping' -- \"$here\")); return ;;\n"
          "    help) COMPREPLY=($(compgen -W \"$names\" -- \"$here\")); return ;;\n"
          "  esac\n"
          "  local words='" +

@@ -31,6 +31,10 @@ struct Options {
   int64_t older_than = -1;                // --older-than: seconds; -1 if not given
   int64_t keep_last = -1;                 // --keep-last; -1 if not given
   std::string dimension;                  // --by
+  std::string measure;                    // --measure; empty means used_bytes
+  std::string process;                    // --process: an identity or a pid
+  std::string executable;                 // --executable: a path or its last component
+  bool chunks = false;                    // --chunks
   uint32_t tid = 0;                       // --tid; 0 means all
   std::vector<GateRule> gates;            // --fail-on
   std::string baseline;                   // --baseline: a snapshot, a database or a dump

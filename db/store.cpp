@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "db/chunk_encoder.h"
+#include "db/reference_block.h"
 #include "db/snapshot_tables.h"
 #include "db/statement.h"
 #include "db/store_rows.h"
@@ -149,6 +150,7 @@ Result<int64_t> attach_live(Database& database, const Snapshot& snapshot,
     return Error{ErrorCode::kUsage, database.path() + ": not a database in memory", {}};
   }
   RESIDUE_TRY(ChunkEncoder(snapshot).check());
+  if (has_references(snapshot)) RESIDUE_TRY(check_references(snapshot));
   auto outcome = store_in_transaction(database.handle(), snapshot, options, false);
   if (!outcome) return std::move(outcome).error();
   if (!outcome->already_there) database.add_live(outcome->id, snapshot);

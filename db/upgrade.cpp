@@ -140,6 +140,12 @@ INSERT INTO usage_row (snapshot, key, used_count, used_bytes, leaked_count, leak
   FROM usage u CROSS JOIN usage_key k ON k.key = u.key AND k.dimension = u.dimension
   ORDER BY u.snapshot, k.id;
 DROP VIEW IF EXISTS diff;
+DROP VIEW IF EXISTS usage_by_type;
+DROP VIEW IF EXISTS usage_by_owner;
+DROP VIEW IF EXISTS usage_by_site;
+DROP VIEW IF EXISTS usage_by_module;
+DROP VIEW IF EXISTS usage_by_size;
+DROP VIEW IF EXISTS usage_by_heap;
 DROP TABLE usage;
 )sql");
 }

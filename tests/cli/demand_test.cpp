@@ -31,8 +31,8 @@ TEST(Demand, WhatOpeningADumpTells) {
 TEST(Demand, HeapsAlone) {
   for (const char* sql :
        {"SELECT count(*), sum(size) FROM chunk WHERE state = 'used'", "SELECT count(*) FROM chunk",
-        "SELECT max(requested) FROM chunk WHERE address > 4096", "SELECT * FROM heap",
-        "SELECT * FROM account", "SELECT kind FROM region", "SELECT chunk_count FROM snapshot",
+        "SELECT max(requested) FROM chunk WHERE address > 4096", "SELECT name, verified FROM heap",
+        "SELECT kind FROM region", "SELECT chunk_count FROM snapshot",
         "SELECT h.name, count(*) FROM chunk c JOIN heap h ON h.id = c.heap GROUP BY 1"}) {
     EXPECT_EQ(wanted_or_all(sql), only(&Wanted::heaps)) << sql;
   }
@@ -46,12 +46,15 @@ TEST(Demand, EachStageByItself) {
   EXPECT_EQ(wanted_or_all("SELECT count(*) FROM cluster"), only(&Wanted::leaks));
   EXPECT_EQ(wanted_or_all("SELECT key FROM usage_by_type"), only(&Wanted::usage));
   EXPECT_EQ(wanted_or_all("SELECT max(retained_bytes) FROM suspect"), only(&Wanted::retained));
+  EXPECT_EQ(wanted_or_all("SELECT free_pages FROM heap"), only(&Wanted::account));
+  EXPECT_EQ(wanted_or_all("SELECT rss FROM memory"), only(&Wanted::memory));
   EXPECT_EQ(wanted_or_all("SELECT text FROM duplicate"), only(&Wanted::duplicates));
 }
 
 TEST(Demand, SumsOfSeveralTables) {
   Wanted both = only(&Wanted::frames);
-  both.heaps = true;
+  both.add(only(&Wanted::heaps));
+  EXPECT_NE(both, only(&Wanted::frames));
   EXPECT_EQ(wanted_or_all("SELECT count(*) FROM frame; SELECT count(*) FROM heap"), both);
 }
 
