@@ -53,7 +53,8 @@ TEST(GateRule, ExamplesOfTheManualMeanWhatTheySay) {
            {"slope(type) > 1MB / d", "slope", "type", kGreater, 1e6 / 24, false},
            {"slope(owner) > 2kB/min", "slope", "owner", kGreater, 120000, false},
            {"slope(owner) > 3/s", "slope", "owner", kGreater, 10800, false},
-           {"slope(type) > 0", "slope", "type", kGreater, 0, false}}) {
+           {"slope(type) > 0", "slope", "type", kGreater, 0, false},
+           {"leaked_slope > 1kB/h", "leaked_slope", "", kGreater, 1000, false}}) {
     const GateCondition c = only(e.text);
     ASSERT_NE(c.metric, nullptr) << e.text;
     EXPECT_STREQ(c.metric->name, e.metric) << e.text;
@@ -123,7 +124,7 @@ TEST(GateRule, WrongOnesSayAtWhichCharacter) {
                           {"growth(type='Session) > 1", 13, "never closed"},
                           {"corruption(type) > 1", 11, "no dimensions"},
                           {"free_bytes(type) > 1", 12, "no dimension but heap"},
-                          {"slope > 1B/h", 7, "needs a dimension"},
+                          {"slope > 1B", 11, "/h"},
                           {"slope(type) > 1MB", 18, "/h"},
                           {"slope(type) > 1MB/y", 19, "/h"},
                           {"leaked_bytes > 0 and", 21, "expected a metric"},
