@@ -4,8 +4,6 @@
 #include <map>
 #include <unordered_map>
 
-#include "formats/base/claims.h"
-
 namespace residue {
 namespace {
 
@@ -293,82 +291,6 @@ std::vector<UsageRow> count_usage(const Snapshot& s) {
     d->append_to(&rows);
   }
   return rows;
-}
-
-namespace {
-
-const char* category_of(const Region& region) {
-  switch (region.kind) {
-    case RegionKind::kStack:
-      return "stacks";
-    case RegionKind::kModuleText:
-      return "module text";
-    case RegionKind::kModuleRodata:
-      return "module read-only data";
-    case RegionKind::kModuleData:
-      return "module data";
-    case RegionKind::kFile:
-      return "file mappings";
-    case RegionKind::kVdso:
-      return "vdso";
-    case RegionKind::kHeap:
-    case RegionKind::kAnonymous:
-    case RegionKind::kUnknown:
-      break;
-  }
-  // Mostly address space that thread arenas hold in reserve: malloc's PROT_NONE tails, guard pages.
-  if (!region.permissions.write) return "anonymous, not writable";
-  return "anonymous memory";
-}
-
-}  // namespace
-
-std::vector<AccountRow> account_bytes(const Image& image, const Snapshot& s,
-                                      const std::vector<AddressRange>& claimed) {
-  std::map<std::string, AccountRow> rows;
-  uint64_t heap_bytes = 0;
-  uint64_t heap_in_dump = 0;
-  for (const Region& region : image.regions) {
-    const uint64_t begin = region.range.base.value();
-    uint64_t unclaimed = 0;
-    for_each_unclaimed(claimed, begin, begin + region.range.size.value(),
-                       [&](uint64_t from, uint64_t until) { unclaimed += until - from; });
-    AccountRow& row = rows[category_of(region)];
-    const bool there = region.backing != Backing::kAbsent;
-    row.bytes += unclaimed;
-    row.in_dump += there ? unclaimed : 0;
-    heap_bytes += region.range.size.value() - unclaimed;
-    heap_in_dump += there ? region.range.size.value() - unclaimed : 0;
-  }
-  // The claimed memory, divided by what its chunks say; what no chunk holds is the allocator's.
-  uint64_t used = 0;
-  uint64_t free = 0;
-  uint64_t cached = 0;
-  for (const HeapRow& heap : s.heaps) {
-    used += heap.used_bytes;
-    free += heap.free_bytes;
-    cached += heap.cached_bytes;
-  }
-  const uint64_t chunk_bytes = std::min(heap_bytes, used + free + cached);
-  uint64_t in_dump_left = heap_in_dump;
-  const auto add = [&](const char* name, uint64_t bytes) {
-    const uint64_t there = std::min(bytes, in_dump_left);
-    in_dump_left -= there;
-    rows[name] = {name, bytes, there};
-  };
-  add("used chunks", std::min(used, chunk_bytes));
-  add("free chunks", std::min(free, chunk_bytes - std::min(used, chunk_bytes)));
-  add("cached chunks", chunk_bytes - std::min(used + free, chunk_bytes));
-  add("allocator overhead", heap_bytes - chunk_bytes);
-
-  std::vector<AccountRow> account;
-  for (auto& [name, row] : rows) {
-    row.category = name;
-    if (row.bytes > 0) account.push_back(row);
-  }
-  std::stable_sort(account.begin(), account.end(),
-                   [](const AccountRow& a, const AccountRow& b) { return a.bytes > b.bytes; });
-  return account;
 }
 
 }  // namespace residue

@@ -1,14 +1,12 @@
 // Usage: what is used and leaked per type, owner, module, size, heap, region and shape of leak,
-// what the allocators hold back, what is mapped; and the account of all bytes.
+// what the allocators hold back, and what is mapped.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "analyzer/heaps.h"
 #include "analyzer/snapshot.h"
-#include "formats/image.h"
 
 namespace residue {
 
@@ -31,9 +29,5 @@ std::string heap_region_key(std::string_view heap);
 // REQUIRES: all columns of snapshot.chunks, its types, owners, heaps, clusters and regions are
 // filled in.
 std::vector<UsageRow> count_usage(const Snapshot& snapshot);
-
-// Disjoint categories that add up to the sizes of all regions of the image.
-std::vector<AccountRow> account_bytes(const Image& image, const Snapshot& snapshot,
-                                      const std::vector<AddressRange>& claimed);
 
 }  // namespace residue

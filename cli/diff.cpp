@@ -6,6 +6,7 @@
 #include <map>
 
 #include "cli/diff_text.h"
+#include "cli/gate_report.h"
 #include "cli/leak_text.h"
 #include "cli/source.h"
 #include "db/query.h"
@@ -57,6 +58,28 @@ Result<void> print_report(Database& database, DiffRequest request, const Kinship
   return {};
 }
 
+// The gates, with A as the baseline, and the formats that are reports. The exit code.
+Result<int> judge_diff(const Options& options, Database& database, const DiffRequest& request,
+                       Streams streams) {
+  Options gated = options;
+  gated.baseline = options.arguments[1];
+  RESIDUE_ASSIGN(const Baselines baselines,
+                 Baselines::make(gated, &database, /*kept=*/true, streams));
+  GateInput input;
+  input.current = {&database, request.to};
+  input.history = input.current;
+  RESIDUE_ASSIGN(auto baseline, baselines.of(input.current));
+  baseline->side.snapshot = request.from;
+  const std::string source = options.arguments[0] + "@" + options.arguments[2];
+  const std::string dimension = options.dimension.empty() ? "type" : options.dimension;
+  RESIDUE_ASSIGN(DumpReport examined,
+                 examine(gated, input, baseline, source, false, streams.err, dimension));
+  Report report{options.command, {}, &options.gates, examined.judgement.exit_code};
+  report.dumps.push_back(std::move(examined));
+  write_report(report, options.format, streams.out);
+  return report.exit_code;
+}
+
 }  // namespace
 
 Result<int> run_diff(const Options& options, Streams streams) {
@@ -69,9 +92,10 @@ Result<int> run_diff(const Options& options, Streams streams) {
   request.dimension = options.dimension;
   RESIDUE_ASSIGN(const Kinship kinship, compare_processes(database, request.from, request.to));
   request.by_name = !kinship.same_process;
+  if (is_report(options.format)) return judge_diff(options, database, request, streams);
   if (options.chunks) {
     RESIDUE_TRY(print_chunks(database, request, kinship, options, streams));
-    return kExitDone;
+    return judge_diff(options, database, request, streams);
   }
   if (options.format != OutputFormat::kTable) {
     request.limit = std::max<int64_t>(options.limit, 0);
@@ -81,11 +105,11 @@ Result<int> run_diff(const Options& options, Streams streams) {
     }
     Renderer renderer(streams.out, options.format);
     RESIDUE_TRY(changed_keys(database, request, renderer));
-    return kExitDone;
+    return judge_diff(options, database, request, streams);
   }
   request.limit = options.limit < 0 ? kDefaultRows : options.limit;
   RESIDUE_TRY(print_report(database, request, kinship, streams.out));
-  return kExitDone;
+  return judge_diff(options, database, request, streams);
 }
 
 }  // namespace residue

@@ -98,18 +98,6 @@ void apply_name(ChunkFilter& filter, char term, sqlite3_value* value) {
   }
 }
 
-// The integer that an INTEGER column must equal to equal `value`, by SQLite's rules: text that
-// looks like a number is one, and a real may be whole.
-std::optional<int64_t> as_integer(sqlite3_value* value) {
-  const int type = sqlite3_value_numeric_type(value);
-  if (type == SQLITE_INTEGER) return sqlite3_value_int64(value);
-  if (type != SQLITE_FLOAT) return std::nullopt;
-  constexpr double kLimit = 9223372036854775808.0;  // 2^63
-  const double real = sqlite3_value_double(value);
-  if (!(real >= -kLimit && real < kLimit) || std::trunc(real) != real) return std::nullopt;
-  return static_cast<int64_t>(real);
-}
-
 // Bounds of another kind are left to SQLite.
 void apply_bound(ChunkFilter& filter, char term, sqlite3_value* value) {
   const std::optional<int64_t> bound = as_integer(value);
@@ -131,6 +119,16 @@ void apply_id(ChunkFilter& filter, char term, sqlite3_value* value) {
 }
 
 }  // namespace
+
+std::optional<int64_t> as_integer(sqlite3_value* value) {
+  const int type = sqlite3_value_numeric_type(value);
+  if (type == SQLITE_INTEGER) return sqlite3_value_int64(value);
+  if (type != SQLITE_FLOAT) return std::nullopt;
+  constexpr double kLimit = 9223372036854775808.0;  // 2^63
+  const double real = sqlite3_value_double(value);
+  if (!(real >= -kLimit && real < kLimit) || std::trunc(real) != real) return std::nullopt;
+  return static_cast<int64_t>(real);
+}
 
 // Blocks ascend as unsigned numbers. Within one half of the address space the signed order is the
 // same; a block that reaches into both is not skipped.

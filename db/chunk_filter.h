@@ -56,6 +56,10 @@ struct ChunkFilter {
   }
 };
 
+// The integer that an INTEGER column must equal to equal `value`, by SQLite's rules: text that
+// looks like a number is one, and a real may be whole.
+std::optional<int64_t> as_integer(sqlite3_value* value);
+
 // The groups of columns (chunk_block.h) that the statement needs.
 uint32_t needed_columns(uint64_t columns_used);
 

@@ -10,9 +10,11 @@
 #include "db/diff_by_name.h"
 #include "db/diff_chunks.h"
 #include "db/diff_growth.h"
+#include "db/reference_vtab.h"
 #include "db/schema.h"
 #include "db/stable_name.h"
 #include "db/statement.h"
+#include "db/trend_vtab.h"
 #include "db/upgrade.h"
 
 namespace residue {
@@ -63,10 +65,12 @@ Result<void> check_identity(sqlite3* db) {
   }
   RESIDUE_ASSIGN(const int64_t version, pragma_value(db, "PRAGMA user_version"));
   RESIDUE_TRY(check_schema_version(version));
+  // `usage` was a table until version 2. One statement for both: another process may be about to
+  // upgrade the file.
   RESIDUE_ASSIGN(const int64_t tables,
                  pragma_value(db,
                               "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND "
-                              "name IN ('snapshot', 'usage', 'chunk_block')"));
+                              "name IN ('snapshot', 'usage', 'usage_row', 'chunk_block')"));
   if (tables != 3) return Error{ErrorCode::kCorrupt, "damaged: tables are missing", {}};
   RESIDUE_ASSIGN(
       const int64_t chunk,
@@ -80,7 +84,11 @@ Result<void> check_identity(sqlite3* db) {
 // Fills an empty database. Another process may do the same at this moment: whoever gets the lock
 // second finds the work done.
 Result<void> create_schema(sqlite3* db) {
-  RESIDUE_ASSIGN(Transaction transaction, Transaction::begin(db));
+  // What forget() frees can be given back a page at a time if the file is told so before its first
+  // page is written. The pragma writes that page and takes the lock for it, so that it has to be
+  // the first thing in the transaction.
+  RESIDUE_ASSIGN(Transaction transaction, Transaction::begin(db, "BEGIN"));
+  RESIDUE_TRY(run_sql(db, "PRAGMA auto_vacuum = INCREMENTAL"));
   RESIDUE_ASSIGN(const int64_t objects, pragma_value(db, "SELECT count(*) FROM sqlite_schema"));
   if (objects == 0) {
     const std::string mark = "PRAGMA application_id = " + std::to_string(kApplicationId) +
@@ -169,6 +177,8 @@ Result<Database> Database::open(const std::string& path, Mode mode,
     opened = Error{ErrorCode::kUnsupported, "an empty file, not a database", {}};
   }
   if (opened) opened = register_chunk_table(state->db, &state->live);
+  if (opened) opened = register_reference_table(state->db, &state->live);
+  if (opened) opened = register_trend_table(state->db);
   if (opened) opened = register_chunk_diff(state->db, &state->live);
   if (opened) opened = register_growth(state->db, &state->live);
   if (opened) opened = register_diff_by_name(state->db, &state->live);

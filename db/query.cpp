@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "db/query_guard.h"
+#include "db/query_statements.h"
 #include "db/statement.h"
 
 namespace residue {
@@ -74,10 +75,11 @@ int pass_rows(sqlite3_stmt* statement, RowSink& sink) {
 
 }  // namespace
 
-Result<void> query(Database& database, std::string_view sql, RowSink& sink,
-                   std::span<const Cell> parameters) {
+Result<void> for_each_statement(
+    Database& database, std::string_view sql, std::set<ColumnRead>* reads,
+    const std::function<Result<void>(Statement& statement, const QueryGuard& guard)>& use) {
   sqlite3* db = database.handle();
-  QueryGuard guard(db);
+  QueryGuard guard(db, reads);
   sql = sql.substr(0, sql.find('\0'));  // where SQLite would stop, without saying so
   bool any = false;
   const char* at = sql.data();
@@ -93,12 +95,21 @@ Result<void> query(Database& database, std::string_view sql, RowSink& sink,
     any = true;
     Statement statement = Statement::adopt(db, raw);
     if (sqlite3_stmt_readonly(raw) == 0) return refusal("changing the database");
-    RESIDUE_TRY(statement.bind_cells(parameters));
-    const int rc = pass_rows(raw, sink);
-    if (rc != SQLITE_DONE) return query_error(database, guard, rc);
+    RESIDUE_TRY(use(statement, guard));
   }
   if (!any) return Error{ErrorCode::kUsage, "there is no SQL statement", {}};
   return {};
+}
+
+Result<void> query(Database& database, std::string_view sql, RowSink& sink,
+                   std::span<const Cell> parameters) {
+  return for_each_statement(database, sql, nullptr,
+                            [&](Statement& statement, const QueryGuard& guard) -> Result<void> {
+                              RESIDUE_TRY(statement.bind_cells(parameters));
+                              const int rc = pass_rows(statement.get(), sink);
+                              if (rc != SQLITE_DONE) return query_error(database, guard, rc);
+                              return {};
+                            });
 }
 
 namespace {

@@ -5,17 +5,27 @@ namespace residue {
 // Keys: rows that carry an id are addressed as (snapshot, id), ids being the indexes of one
 // analysis; tables whose rows have no id of their own (region, thread, …) get one all the same, so
 // that a damaged dump with two equal rows can be stored. WITHOUT ROWID makes the key the table: the
-// rows of one snapshot lie together, and a diff reads two adjacent stretches of `usage`.
+// rows of one snapshot lie together, and a diff reads two adjacent stretches of `usage_row`.
+//
+// usage: thousands of snapshots of one program have the same few thousand keys, and a C++ type can
+// take hundreds of bytes to name. Each name is kept once, in `usage_key`, and `usage` is a view. Its
+// index begins with the name: one that began with the dimension would lure the planner, which has
+// no statistics, into walking all keys of all processes to find those of one snapshot. In the view
+// `snapshot` stands before `usage_row` (CROSS JOIN keeps it there) while usage_key may stand where
+// it likes: of one snapshot the rows are walked, of one key the snapshots are, with a look into
+// usage_row for each. Neither reads the rows of all others.
 //
 // diff: one row for every key that either snapshot has. The first half walks the keys of the
-// earlier snapshot and looks each up in the later one, the second half adds the keys that only the
-// later one has. Two halves rather than FULL JOIN (SQLite 3.39), which would not let "from_snapshot
-// = 1" reach both sides' keys. `f.id <> t.id` leaves out the pairs of a snapshot with itself.
+// earlier snapshot and looks each up in the later one, by number; the second half adds the keys
+// that only the later one has. Two halves rather than FULL JOIN (SQLite 3.39), which would not let
+// "from_snapshot = 1" reach both sides' keys. `f.id <> t.id` leaves out the pairs of a snapshot
+// with itself.
 const char* const kSchemaSql = R"sql(
 CREATE TABLE snapshot (
   id INTEGER PRIMARY KEY, label TEXT UNIQUE, taken_at TEXT, source TEXT, source_bytes INTEGER,
   format TEXT, os TEXT, arch TEXT, pid INTEGER, executable TEXT, complete INTEGER,
   tool_version TEXT, imported_at TEXT, chunk_count INTEGER NOT NULL, process TEXT, dump_id TEXT,
+  reference_count INTEGER,
   snapshot INTEGER GENERATED ALWAYS AS (id) VIRTUAL);
 CREATE INDEX snapshot_by_source ON snapshot (source);
 CREATE INDEX snapshot_by_dump ON snapshot (dump_id);
@@ -81,11 +91,14 @@ CREATE TABLE suppression (
   pattern TEXT, count INTEGER, bytes INTEGER, suppressed_count INTEGER, suppressed_bytes INTEGER,
   PRIMARY KEY (snapshot, id)) WITHOUT ROWID;
 
-CREATE TABLE usage (
-  snapshot INTEGER NOT NULL, dimension TEXT NOT NULL, key TEXT NOT NULL,
+CREATE TABLE usage_key (
+  id INTEGER PRIMARY KEY, dimension TEXT NOT NULL, key TEXT NOT NULL, UNIQUE (key, dimension));
+
+CREATE TABLE usage_row (
+  snapshot INTEGER NOT NULL, key INTEGER NOT NULL,
   used_count INTEGER NOT NULL, used_bytes INTEGER NOT NULL,
   leaked_count INTEGER NOT NULL, leaked_bytes INTEGER NOT NULL,
-  PRIMARY KEY (snapshot, dimension, key)) WITHOUT ROWID;
+  PRIMARY KEY (snapshot, key)) WITHOUT ROWID;
 
 CREATE TABLE retainers (
   snapshot INTEGER NOT NULL, id INTEGER NOT NULL, kind TEXT, name TEXT, module TEXT, file TEXT,
@@ -147,6 +160,17 @@ CREATE TABLE chunk_block (
   data BLOB NOT NULL,
   PRIMARY KEY (snapshot, block));
 
+CREATE VIEW usage AS SELECT s.id AS snapshot, k.dimension AS dimension, k.key AS key,
+  r.used_count AS used_count, r.used_bytes AS used_bytes,
+  r.leaked_count AS leaked_count, r.leaked_bytes AS leaked_bytes
+FROM snapshot s CROSS JOIN usage_row r ON r.snapshot = s.id JOIN usage_key k ON k.id = r.key;
+
+CREATE TABLE reference_block (
+  snapshot INTEGER NOT NULL, block INTEGER NOT NULL, first_id INTEGER NOT NULL,
+  chunk_count INTEGER NOT NULL, reference_count INTEGER NOT NULL,
+  lowest_target INTEGER NOT NULL, highest_target INTEGER NOT NULL, data BLOB NOT NULL,
+  PRIMARY KEY (snapshot, block));
+
 CREATE VIEW usage_by_type AS SELECT snapshot, key, used_count, used_bytes, leaked_count,
   leaked_bytes FROM usage WHERE dimension = 'type';
 CREATE VIEW usage_by_owner AS SELECT snapshot, key, used_count, used_bytes, leaked_count,
@@ -161,21 +185,23 @@ CREATE VIEW usage_by_heap AS SELECT snapshot, key, used_count, used_bytes, leake
   leaked_bytes FROM usage WHERE dimension = 'heap';
 
 CREATE VIEW diff AS
-SELECT f.id AS from_snapshot, t.id AS to_snapshot, a.dimension AS dimension, a.key AS key,
+SELECT f.id AS from_snapshot, t.id AS to_snapshot, k.dimension AS dimension, k.key AS key,
   a.used_count AS count_before, a.used_bytes AS bytes_before,
   coalesce(b.used_count, 0) AS count_after, coalesce(b.used_bytes, 0) AS bytes_after,
   coalesce(b.used_count, 0) - a.used_count AS count_delta,
   coalesce(b.used_bytes, 0) - a.used_bytes AS bytes_delta,
   coalesce(b.leaked_bytes, 0) - a.leaked_bytes AS leaked_bytes_delta
-FROM snapshot f CROSS JOIN snapshot t CROSS JOIN usage a ON a.snapshot = f.id
-LEFT JOIN usage b ON b.snapshot = t.id AND b.dimension = a.dimension AND b.key = a.key
+FROM snapshot f CROSS JOIN snapshot t CROSS JOIN usage_row a ON a.snapshot = f.id
+CROSS JOIN usage_key k ON k.id = a.key
+LEFT JOIN usage_row b ON b.snapshot = t.id AND b.key = a.key
 WHERE f.id <> t.id
 UNION ALL
-SELECT f.id, t.id, b.dimension, b.key, 0, 0, b.used_count, b.used_bytes, b.used_count,
+SELECT f.id, t.id, k.dimension, k.key, 0, 0, b.used_count, b.used_bytes, b.used_count,
   b.used_bytes, b.leaked_bytes
-FROM snapshot f CROSS JOIN snapshot t CROSS JOIN usage b ON b.snapshot = t.id
-WHERE f.id <> t.id AND NOT EXISTS (SELECT 1 FROM usage a
-  WHERE a.snapshot = f.id AND a.dimension = b.dimension AND a.key = b.key);
+FROM snapshot f CROSS JOIN snapshot t CROSS JOIN usage_row b ON b.snapshot = t.id
+CROSS JOIN usage_key k ON k.id = b.key
+WHERE f.id <> t.id AND NOT EXISTS (SELECT 1 FROM usage_row a
+  WHERE a.snapshot = f.id AND a.key = b.key);
 )sql";
 
 }  // namespace residue

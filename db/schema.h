@@ -12,8 +12,8 @@ namespace residue {
 inline constexpr int64_t kApplicationId = 0x72736475;
 
 // PRAGMA user_version. Raised when an older residue could misread the file; adding a table or a
-// column alone does not ask for it.
-inline constexpr int64_t kSchemaVersion = 1;
+// column alone does not ask for it. Version 2: `usage` is a view, its keys are numbers (upgrade.h).
+inline constexpr int64_t kSchemaVersion = 2;
 
 // CREATE statements for an empty database.
 extern const char* const kSchemaSql;

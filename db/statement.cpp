@@ -136,8 +136,8 @@ int Statement::put_cell(int index, const Cell& cell) {
   return put(index, std::nullopt);
 }
 
-Result<Transaction> Transaction::begin(sqlite3* db) {
-  RESIDUE_TRY(run_sql(db, "BEGIN IMMEDIATE"));
+Result<Transaction> Transaction::begin(sqlite3* db, const char* sql) {
+  RESIDUE_TRY(run_sql(db, sql));
   return Transaction(db);
 }
 

@@ -115,7 +115,8 @@ Result<void> Statement::bind(const Args&... args) {
 // and rolls back unless commit() succeeded.
 class Transaction {
  public:
-  static Result<Transaction> begin(sqlite3* db);
+  // "BEGIN" alone leaves the lock to the first statement that writes.
+  static Result<Transaction> begin(sqlite3* db, const char* sql = "BEGIN IMMEDIATE");
   Transaction(Transaction&& other) noexcept : db_(std::exchange(other.db_, nullptr)) {}
   Transaction& operator=(Transaction&&) = delete;
   Transaction(const Transaction&) = delete;

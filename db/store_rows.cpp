@@ -5,6 +5,7 @@
 #include <string>
 
 #include "db/statement.h"
+#include "db/usage_rows.h"
 
 namespace residue {
 namespace {
@@ -115,19 +116,7 @@ Result<void> store_findings(sqlite3* db, int64_t id, const Snapshot& s) {
 }
 
 Result<void> store_sums(sqlite3* db, int64_t id, const Snapshot& s) {
-  // Two types of one name (of two modules) are one key: their numbers add up.
-  RESIDUE_TRY(
-      each(db,
-           "INSERT INTO usage (snapshot, dimension, key, used_count, used_bytes, leaked_count, "
-           "leaked_bytes) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-           "used_count = used_count + excluded.used_count, "
-           "used_bytes = used_bytes + excluded.used_bytes, "
-           "leaked_count = leaked_count + excluded.leaked_count, "
-           "leaked_bytes = leaked_bytes + excluded.leaked_bytes",
-           s.usage, [id](Statement& insert, size_t, const UsageRow& u) {
-             return insert.run(id, KeptText{u.dimension}, KeptText{u.key}, u.used_count,
-                               u.used_bytes, u.leaked_count, u.leaked_bytes);
-           }));
+  RESIDUE_TRY(store_usage(db, id, s.usage));
   return each(db,
               "INSERT INTO account (snapshot, id, category, bytes, in_dump) VALUES (?, ?, ?, ?, ?)",
               s.account, [id](Statement& insert, size_t i, const AccountRow& a) {

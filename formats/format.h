@@ -26,6 +26,7 @@ struct Format {
 
 // Opens a dump of any known format, compressed or not (see docs/formats/compressed.md). Fails with
 // kUnsupported if no format knows the file, and with kNoSpace if it cannot be unpacked here.
+// The first of the Image's files is the dump, unpacked. Image::dump_id is left to identify_dump().
 // Offsets in errors and diagnostics are those in the dump itself unless they say "compressed".
 Result<Image> open_dump(const std::string& path, const FileSearch& search, Diagnostics& diagnostics,
                         const UnpackProgress& progress = {});

@@ -11,6 +11,7 @@
 #include "formats/elf/elf_layout.h"
 #include "formats/elf/machine.h"
 #include "formats/format.h"
+#include "formats/identity.h"
 
 namespace residue {
 namespace {
@@ -153,6 +154,9 @@ Result<Image> read_elf_core(MappedFile file, const FileSearch& search, Diagnosti
   strip_pointers(&image);
   classify_regions(&image, notes.auxv);
   image.executable = executable_path(image, notes);
+  if (const auto random = notes.auxv.find(kAuxRandom); random != notes.auxv.end()) {
+    image.process = identify_process(image, Address(random->second));
+  }
   name_main_thread(&image, notes.name);
   return image;
 }

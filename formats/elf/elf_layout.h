@@ -45,7 +45,7 @@ inline constexpr uint32_t kNoteGnuBuildId = 3;
 
 inline constexpr uint64_t kAuxPhdr = 3, kAuxPhnum = 5, kAuxPagesize = 6, kAuxBase = 7,
                           kAuxEntry = 9;
-inline constexpr uint64_t kAuxExecfn = 31, kAuxSysinfoEhdr = 33;
+inline constexpr uint64_t kAuxRandom = 25, kAuxExecfn = 31, kAuxSysinfoEhdr = 33;
 
 // Dynamic section tags.
 inline constexpr uint64_t kDynNull = 0, kDynHash = 4, kDynStrtab = 5, kDynSymtab = 6,

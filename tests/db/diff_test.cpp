@@ -77,13 +77,13 @@ TEST(Diff, OnePairIsReadThroughTheKeys) {
       const std::string& step = row.back();
       // A result of the view may be scanned (for sorting), a table may not.
       for (const char* table :
-           {"SCAN f", "SCAN t", "SCAN a", "SCAN b", "SCAN snapshot", "SCAN usage"}) {
+           {"SCAN f", "SCAN t", "SCAN a", "SCAN b", "SCAN k", "SCAN snapshot", "SCAN usage_row"}) {
         EXPECT_NE(step, table);
         EXPECT_NE(step.rfind(std::string(table) + " ", 0), 0U) << step;
       }
       searches += step.rfind("SEARCH", 0) == 0 ? 1 : 0;
     }
-    EXPECT_EQ(searches, 8) << "two snapshots and two usages in each half";
+    EXPECT_EQ(searches, 10) << "two snapshots, two usages and the key's name in each half";
   }
 }
 
