@@ -8,6 +8,7 @@
 #include "analyzer/reach.h"
 #include "analyzer/snapshot.h"
 #include "analyzer/suppressions.h"
+#include "analyzer/wanted.h"
 #include "formats/base/diagnostics.h"
 #include "formats/image.h"
 #include "symbolize/symbolizer.h"
@@ -27,8 +28,7 @@ struct Evidence {
 struct PipelineOptions {
   std::string label;
   unsigned jobs = 0;  // worker threads, 0 for one per processor
-  // Whether to find out what keeps what: chunk.retained, retainers, suspects.
-  bool retained = true;
+  Wanted wanted;      // what else it needs is found out too, but not shown
   // Called at the start of each stage with its name; may be empty.
   std::function<void(const char* stage)> progress;
   Evidence* evidence = nullptr;  // filled in if not null

@@ -11,9 +11,6 @@
 namespace residue {
 namespace {
 
-// Between the modules' blocks of static TLS, for alignment. What glibc keeps in reserve below them
-// is left to the stack: the first frames of a thread lie close behind it.
-constexpr uint64_t kTlsAlignment = 64;
 // The thread id that pthread_join leaves in a descriptor.
 constexpr uint32_t kJoined = ~uint32_t{0};
 // struct pthread's alignment (glibc 2.12–2.42): TCB_ALIGNMENT of x86-64; elsewhere it is smaller,
@@ -27,12 +24,8 @@ class RootFinder {
       : image_(image),
         claimed_(claimed),
         layout_(thread_layout(image)),
-        stacks_(find_thread_stacks(image, ended)) {
-    for (const Module& module : image.modules) {
-      if (module.tls_image) tls_size_ += module.tls_image->size.value() + kTlsAlignment;
-    }
-    tls_size_ = std::min<uint64_t>(tls_size_, 1 << 20);
-  }
+        stacks_(find_thread_stacks(image, ended)),
+        tls_size_(static_tls_size(image)) {}
 
   Roots find() {
     for (const Region& region : image_.regions) {
@@ -237,7 +230,7 @@ class RootFinder {
   const std::vector<AddressRange>& claimed_;
   const ThreadLayout& layout_;
   const std::vector<ThreadStack> stacks_;
-  uint64_t tls_size_ = 0;
+  const uint64_t tls_size_;
   Roots roots_;
 };
 

@@ -8,6 +8,12 @@ namespace {
 // struct pthread, and in variant I the TCB behind it (glibc 2.12–2.42: under 4 KiB).
 constexpr uint64_t kThreadStruct = 4096;
 
+// Between the modules' blocks of static TLS, for alignment. What glibc keeps in reserve below them
+// is left to the stack: the first frames of a thread lie close behind it.
+constexpr uint64_t kTlsAlignment = 64;
+// More is a damaged header's.
+constexpr uint64_t kMaxTls = 1 << 20;
+
 // Red zones: x86-64 psABI 3.2.2; 64-bit PowerPC ELF ABIs (V1 3.2.2, V2 2.2.3.4: 288 bytes). The
 // others have none.
 // TLS: Drepper's "ELF Handling For Thread-Local Storage", the psABIs, and glibc's
@@ -71,6 +77,16 @@ ThreadBlock thread_block(const ThreadLayout& layout, uint64_t thread_pointer, ui
   const uint64_t behind = layout.tls_below ? kThreadStruct : tls_size;
   const uint64_t middle = thread_pointer - std::min(thread_pointer, layout.pointer_bias);
   return {middle - std::min(middle, before), middle + std::min(behind, ~uint64_t{0} - middle)};
+}
+
+uint64_t static_tls_size(const Image& image) {
+  uint64_t size = 0;
+  for (const Module& module : image.modules) {
+    if (module.tls_image) {
+      size += std::min(module.tls_image->size.value(), kMaxTls) + kTlsAlignment;
+    }
+  }
+  return std::min(size, kMaxTls);
 }
 
 bool is_kernel_stack(const Region& region) {

@@ -37,6 +37,9 @@ struct ThreadBlock {
 };
 ThreadBlock thread_block(const ThreadLayout& layout, uint64_t thread_pointer, uint64_t tls_size);
 
+// Bytes of static TLS that the image's modules may need together, with what alignment takes.
+uint64_t static_tls_size(const Image& image);
+
 // Whether the region is the stack the kernel gave the process: it ends with the program's name and
 // a null word (Linux, fs/exec.c and binfmt_elf.c, on every architecture whose stack grows
 // downwards).

@@ -4,18 +4,16 @@
 #include <map>
 #include <unordered_map>
 
-#include "formats/base/claims.h"
-
 namespace residue {
 namespace {
 
-constexpr const char* kUnknown = "(unknown)";
-constexpr const char* kNobody = "(nobody)";
 // Sizes up to this have a counter of their own in an array; glibc's mmap threshold starts at 128
 // KiB.
 constexpr uint64_t kSmallSizes = 1 << 17;
 // Usable sizes are odd multiples of a header word, which has 4 or 8 bytes.
 constexpr uint64_t kSizeStep = 4;
+// Mapped files that have a key of their own; programs that map one file a record share the rest.
+constexpr size_t kMappedFiles = 1000;
 
 struct Counter {
   uint64_t used_count = 0, used_bytes = 0, leaked_count = 0, leaked_bytes = 0;
@@ -57,7 +55,7 @@ class Dimension {
   explicit Dimension(std::string name) : name_(std::move(name)) {}
 
   void add(const std::string& key, const Counter& counter) {
-    if (counter.used_count > 0) rows_[key].add(counter);
+    if (counter.used_count > 0 || counter.used_bytes > 0) rows_[key].add(counter);
   }
 
   void append_to(std::vector<UsageRow>* out) const {
@@ -106,13 +104,130 @@ class ModuleCharge {
     return it->second;
   }
 
-  std::vector<std::string> names_ = {kUnknown};
+  std::vector<std::string> names_ = {kUnknownKey};
   std::unordered_map<std::string, uint32_t> ids_;
   std::vector<uint32_t> of_type_, of_cluster_, of_owner_;
   std::vector<Counter> counters_;
 };
 
+// Chunks by the kind of mapping they lie in: a mapped file by its name (shared memory, a persistent
+// heap), all else by the heap. Not by the mapping's own address, which says nothing in another run;
+// and the kernel makes one mapping of neighbours of different heaps.
+class RegionCharge {
+ public:
+  explicit RegionCharge(const Snapshot& s) {
+    for (const RegionRow& row : s.regions) {
+      if (!row.name.empty()) files_.push_back({&row, {}});
+    }
+    std::sort(files_.begin(), files_.end(),
+              [](const File& a, const File& b) { return a.row->start < b.row->start; });
+  }
+
+  // The counter of the file; nullptr if the chunk is in none. Addresses must ascend.
+  Counter* of(Address address) {
+    while (next_ < files_.size() && end_of(*files_[next_].row) <= address.value()) ++next_;
+    const bool inside = next_ < files_.size() && files_[next_].row->start <= address;
+    return inside ? &files_[next_].counter : nullptr;
+  }
+
+  void add_to(Dimension* dimension) const {
+    for (const File& file : files_) dimension->add(file.row->name, file.counter);
+  }
+
+ private:
+  struct File {
+    const RegionRow* row = nullptr;
+    Counter counter;
+  };
+  static uint64_t end_of(const RegionRow& row) { return row.start.value() + row.size.value(); }
+
+  std::vector<File> files_;
+  size_t next_ = 0;
+};
+
+// Leaked chunks by the shape of their cluster.
+class ShapeCharge {
+ public:
+  explicit ShapeCharge(const Snapshot& s) : clusters_(s.clusters), counters_(s.clusters.size()) {}
+
+  void add(uint32_t cluster, uint64_t bytes) {
+    if (cluster < counters_.size()) counters_[cluster].add(bytes, true);
+  }
+  void add_to(Dimension* dimension) const {
+    for (size_t i = 0; i < counters_.size(); ++i) dimension->add(clusters_[i].shape, counters_[i]);
+  }
+
+ private:
+  const std::vector<ClusterRow>& clusters_;
+  std::vector<Counter> counters_;
+};
+
+// What the allocators hold that the program does not use.
+Dimension count_allocators(const Snapshot& s) {
+  Dimension dimension("allocator");
+  for (const HeapRow& heap : s.heaps) {
+    const auto add = [&](const char* what, uint64_t count, uint64_t bytes) {
+      std::string key = heap.allocator;
+      key.append(" ").append(what).append(", ").append(heap_region_key(heap.name));
+      dimension.add(key, {count, bytes, 0, 0});
+    };
+    add("free", heap.free_count, heap.free_bytes);
+    add("cached", heap.cached_count, heap.cached_bytes);
+    add("overhead", 1, heap.overhead_bytes);
+  }
+  return dimension;
+}
+
+// Key of a mapping that is no file and, as far as the heaps leave any of it, no heap.
+const char* mapping_key(const RegionRow& row) {
+  if (row.kind == "stack") return "stacks";
+  if (row.kind == "vdso") return "vdso";
+  const bool writable = row.perms.find('w') != std::string::npos;
+  return writable ? "anonymous" : "anonymous, not writable";
+}
+
+// All that is mapped. Heaps are taken off the anonymous memory that they are made of.
+Dimension count_mappings(const Snapshot& s) {
+  Dimension dimension("mapping");
+  std::map<std::string, Counter> files;
+  Counter anonymous;
+  for (const RegionRow& row : s.regions) {
+    const Counter one = {1, row.size.value(), 0, 0};
+    const bool is_file = !row.name.empty() && row.name[0] != '[';
+    const std::string key = mapping_key(row);
+    if (is_file) {
+      files[row.name].add(one);
+    } else if (key == "anonymous") {
+      anonymous.add(one);
+    } else {
+      dimension.add(key, one);
+    }
+  }
+  for (const HeapRow& heap : s.heaps) {
+    const uint64_t bytes = std::min(heap.mapped_bytes, anonymous.used_bytes);
+    anonymous.used_bytes -= bytes;
+    dimension.add(heap_region_key(heap.name), {1, bytes, 0, 0});
+  }
+  if (anonymous.used_bytes > 0) dimension.add("anonymous", anonymous);
+  std::vector<std::pair<std::string, Counter>> largest(files.begin(), files.end());
+  std::stable_sort(largest.begin(), largest.end(), [](const auto& a, const auto& b) {
+    return a.second.used_bytes > b.second.used_bytes;
+  });
+  for (size_t i = 0; i < largest.size(); ++i) {
+    dimension.add(i < kMappedFiles ? largest[i].first : "(other files)", largest[i].second);
+  }
+  return dimension;
+}
+
 }  // namespace
+
+std::string heap_region_key(std::string_view heap) {
+  if (heap.empty()) return "heap";
+  if (heap == "main_arena") return "[heap]";
+  if (heap == "mmapped") return "mmapped chunks";
+  if (heap.starts_with("arena ")) return "thread arenas";
+  return std::string(heap);
+}
 
 std::vector<UsageRow> count_usage(const Snapshot& s) {
   const ChunkTable& chunks = s.chunks;
@@ -123,8 +238,11 @@ std::vector<UsageRow> count_usage(const Snapshot& s) {
   std::vector<Counter> small(kSmallSizes / kSizeStep + 1);
   std::unordered_map<uint64_t, Counter> large;
   ModuleCharge modules(s);
+  RegionCharge regions(s);
+  ShapeCharge shapes(s);
+  std::vector<Counter> outside_files(s.heaps.size());
   const SuppressedClusters hidden(s.clusters);
-  chunks.map.for_each([&](ChunkId id, Address, ByteCount usable, const Run& run) {
+  chunks.map.for_each([&](ChunkId id, Address address, ByteCount usable, const Run& run) {
     const uint32_t i = id.value();
     if (chunks.state[i] != ChunkState::kUsed) return;
     const uint64_t bytes = usable.value();
@@ -137,15 +255,18 @@ std::vector<UsageRow> count_usage(const Snapshot& s) {
     const bool is_small = bytes < kSmallSizes && bytes % kSizeStep == 0;
     (is_small ? small[bytes / kSizeStep] : large[bytes]).add(bytes, leaked);
     modules.of(type, chunks.cluster[i], owner).add(bytes, leaked);
+    Counter* file = regions.of(address);
+    (file != nullptr ? *file : outside_files[run.heap.value()]).add(bytes, leaked);
+    if (leaked) shapes.add(chunks.cluster[i], bytes);
   });
 
   Dimension by_type("type");
   for (size_t i = 0; i < types.size(); ++i) {
-    by_type.add(i < s.types.size() ? s.types[i].name : kUnknown, types[i]);
+    by_type.add(i < s.types.size() ? s.types[i].name : kUnknownKey, types[i]);
   }
   Dimension by_owner("owner");
   for (size_t i = 0; i < owners.size(); ++i) {
-    by_owner.add(i < s.owners.size() ? s.owners[i].name : kNobody, owners[i]);
+    by_owner.add(i < s.owners.size() ? s.owners[i].name : kNobodyKey, owners[i]);
   }
   Dimension by_module("module");
   modules.add_to(&by_module);
@@ -154,88 +275,22 @@ std::vector<UsageRow> count_usage(const Snapshot& s) {
   for (const auto& [bytes, counter] : large) by_size.add(std::to_string(bytes), counter);
   Dimension by_heap("heap");
   for (size_t i = 0; i < heaps.size(); ++i) by_heap.add(s.heaps[i].name, heaps[i]);
+  Dimension by_region("region");
+  regions.add_to(&by_region);
+  for (size_t i = 0; i < heaps.size(); ++i) {
+    by_region.add(heap_region_key(s.heaps[i].name), outside_files[i]);
+  }
+  Dimension by_shape("shape");
+  shapes.add_to(&by_shape);
+  Dimension by_allocator = count_allocators(s);
+  Dimension by_mapping = count_mappings(s);
 
   std::vector<UsageRow> rows;
-  for (const Dimension* d : {&by_type, &by_owner, &by_module, &by_size, &by_heap}) {
+  for (const Dimension* d : {&by_type, &by_owner, &by_module, &by_size, &by_heap, &by_region,
+                             &by_shape, &by_allocator, &by_mapping}) {
     d->append_to(&rows);
   }
   return rows;
-}
-
-namespace {
-
-const char* category_of(const Region& region) {
-  switch (region.kind) {
-    case RegionKind::kStack:
-      return "stacks";
-    case RegionKind::kModuleText:
-      return "module text";
-    case RegionKind::kModuleRodata:
-      return "module read-only data";
-    case RegionKind::kModuleData:
-      return "module data";
-    case RegionKind::kFile:
-      return "file mappings";
-    case RegionKind::kVdso:
-      return "vdso";
-    case RegionKind::kHeap:
-    case RegionKind::kAnonymous:
-    case RegionKind::kUnknown:
-      break;
-  }
-  // Mostly address space that thread arenas hold in reserve: malloc's PROT_NONE tails, guard pages.
-  if (!region.permissions.write) return "anonymous, not writable";
-  return "anonymous memory";
-}
-
-}  // namespace
-
-std::vector<AccountRow> account_bytes(const Image& image, const Snapshot& s,
-                                      const std::vector<AddressRange>& claimed) {
-  std::map<std::string, AccountRow> rows;
-  uint64_t heap_bytes = 0;
-  uint64_t heap_in_dump = 0;
-  for (const Region& region : image.regions) {
-    const uint64_t begin = region.range.base.value();
-    uint64_t unclaimed = 0;
-    for_each_unclaimed(claimed, begin, begin + region.range.size.value(),
-                       [&](uint64_t from, uint64_t until) { unclaimed += until - from; });
-    AccountRow& row = rows[category_of(region)];
-    const bool there = region.backing != Backing::kAbsent;
-    row.bytes += unclaimed;
-    row.in_dump += there ? unclaimed : 0;
-    heap_bytes += region.range.size.value() - unclaimed;
-    heap_in_dump += there ? region.range.size.value() - unclaimed : 0;
-  }
-  // The claimed memory, divided by what its chunks say; what no chunk holds is the allocator's.
-  uint64_t used = 0;
-  uint64_t free = 0;
-  uint64_t cached = 0;
-  for (const HeapRow& heap : s.heaps) {
-    used += heap.used_bytes;
-    free += heap.free_bytes;
-    cached += heap.cached_bytes;
-  }
-  const uint64_t chunk_bytes = std::min(heap_bytes, used + free + cached);
-  uint64_t in_dump_left = heap_in_dump;
-  const auto add = [&](const char* name, uint64_t bytes) {
-    const uint64_t there = std::min(bytes, in_dump_left);
-    in_dump_left -= there;
-    rows[name] = {name, bytes, there};
-  };
-  add("used chunks", std::min(used, chunk_bytes));
-  add("free chunks", std::min(free, chunk_bytes - std::min(used, chunk_bytes)));
-  add("cached chunks", chunk_bytes - std::min(used + free, chunk_bytes));
-  add("allocator overhead", heap_bytes - chunk_bytes);
-
-  std::vector<AccountRow> account;
-  for (auto& [name, row] : rows) {
-    row.category = name;
-    if (row.bytes > 0) account.push_back(row);
-  }
-  std::stable_sort(account.begin(), account.end(),
-                   [](const AccountRow& a, const AccountRow& b) { return a.bytes > b.bytes; });
-  return account;
 }
 
 }  // namespace residue

@@ -8,7 +8,8 @@
 namespace residue {
 
 Result<std::unique_ptr<Analysis>> analyze_dump(const std::string& path, const Options& options,
-                                               bool want_evidence, std::ostream& err) {
+                                               bool want_evidence, std::ostream& err,
+                                               const Wanted& wanted) {
   Diagnostics diagnostics;
   auto analysis = std::make_unique<Analysis>();
   {
@@ -26,7 +27,8 @@ Result<std::unique_ptr<Analysis>> analyze_dump(const std::string& path, const Op
         std::make_unique<Symbolizer>(analysis->image, options.search, options.jobs);
     pipeline.symbolizer = analysis->symbolizer.get();
     pipeline.jobs = options.jobs;
-    pipeline.retained = options.retained;
+    pipeline.wanted = wanted;
+    if (!options.retained) pipeline.wanted.retained = false;
     pipeline.progress = [&](const char* name) { progress.stage(name); };
     pipeline.evidence = want_evidence ? &analysis->evidence : nullptr;
     analysis->snapshot = analyze(analysis->image, std::move(diagnostics), pipeline);

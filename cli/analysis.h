@@ -21,7 +21,8 @@ struct Analysis {
 
 // Errors carry the file's name and are those of an unreadable input. With --strict, damage is one.
 Result<std::unique_ptr<Analysis>> analyze_dump(const std::string& path, const Options& options,
-                                               bool want_evidence, std::ostream& err);
+                                               bool want_evidence, std::ostream& err,
+                                               const Wanted& wanted = {});
 
 // The rules of --suppressions. kUsage for a file that cannot be read or has a malformed line.
 Result<SuppressionList> load_suppressions(const Options& options);

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "cli/analysis.h"
+#include "cli/gate_report.h"
 #include "cli/leak_text.h"
 #include "cli/table.h"
 #include "cli/units.h"
@@ -250,6 +251,16 @@ Result<void> open_database(const std::string& path, std::optional<Database>* dat
   return {};
 }
 
+StoreOptions store_options(const Options& options) {
+  StoreOptions store;
+  store.tool_version = kVersion;
+  store.replace = options.replace;
+  store.jobs = options.jobs;
+  if (options.references == "always") store.references = StoreReferences::kAlways;
+  if (options.references == "never") store.references = StoreReferences::kNever;
+  return store;
+}
+
 // What a reader of "Stored as snapshot 3" should know besides.
 std::string outcome_text(const StoreOutcome& outcome, const std::string& label) {
   if (outcome.replaced) return " (in place of what was stored of this dump before)";
@@ -268,7 +279,7 @@ Result<std::optional<int64_t>> store_if_wanted(std::optional<Database>* database
                                                Streams streams) {
   if (options.database.empty()) return std::optional<int64_t>();
   if (!database->has_value()) RESIDUE_TRY(open_database(options.database, database));
-  auto stored = store(**database, snapshot, {kVersion, options.replace});
+  auto stored = store(**database, snapshot, store_options(options));
   if (!stored) return cannot_store(std::move(stored).error());
   const StoreOutcome outcome = *stored;
   if (!options.quiet) {
@@ -279,10 +290,41 @@ Result<std::optional<int64_t>> store_if_wanted(std::optional<Database>* database
   return std::optional<int64_t>(outcome.id);
 }
 
+// What a dump is judged by: as it was analysed now, which a snapshot of it that was stored earlier
+// need not be.
+Result<DumpReport> examine_dump(const Snapshot& snapshot, const Options& options,
+                                const Baselines& baselines, const std::optional<GateSide>& stored,
+                                std::ostream& err) {
+  if (options.gates.empty() && !is_report(options.format)) return DumpReport();
+  RESIDUE_ASSIGN(Database live, Database::open(":memory:", Database::Mode::kWrite));
+  GateInput input;
+  RESIDUE_ASSIGN(input.current.snapshot, attach_live(live, snapshot, {kVersion}));
+  input.current.database = &live;
+  input.history = stored;
+  RESIDUE_ASSIGN(const auto baseline, baselines.of(stored));
+  return examine(options, input, baseline, snapshot.info.source, options.arguments.size() > 1, err);
+}
+
+// Rules of gates that these options can never answer.
+Result<void> check_rules(const Options& options) {
+  for (const GateRule& rule : options.gates) {
+    const std::string name = "--fail-on '" + rule.text;
+    if (!options.retained && rule.names("suspects")) {
+      return Error{
+          ErrorCode::kUsage, name + "': suspects are not looked for with --no-retained", {}};
+    }
+    if (options.database.empty() && rule.has(GateKind::kSlope)) {
+      return Error{ErrorCode::kUsage, name + "': slopes need --db with earlier snapshots", {}};
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<int> run_analyze(const Options& options, Streams streams) {
   RESIDUE_TRY(load_suppressions(options));
+  RESIDUE_TRY(check_rules(options));
   // What is wrong with the database should not cost minutes to learn; but one that does not exist
   // yet is made only when there is something to store.
   std::optional<Database> database;
@@ -290,32 +332,44 @@ Result<int> run_analyze(const Options& options, Streams streams) {
   if (!options.database.empty() && std::filesystem::exists(options.database, ignored)) {
     RESIDUE_TRY(open_database(options.database, &database));
   }
+  RESIDUE_ASSIGN(const Baselines baselines,
+                 Baselines::make(options, database ? &*database : nullptr,
+                                 !options.database.empty(), streams));
   TextTable machine = machine_table();
-  int code = kExitDone;
-  bool first = true;
+  Report report{options.command, {}, &options.gates, kExitDone};
   for (const std::string& path : options.arguments) {
     auto analysis = analyze_dump(path, options, /*want_evidence=*/false, streams.err);
     if (!analysis) {
       // One bad dump of many must not hide the others.
       streams.err << "residue: " << printable(to_string(analysis.error())) << "\n";
-      code = std::max(code, exit_code(analysis.error()));
+      report.exit_code = std::max(report.exit_code, exit_code(analysis.error()));
+      DumpReport& unread = report.dumps.emplace_back();
+      unread.source = path;
+      unread.error = std::move(analysis).error();
       continue;
     }
     const Snapshot& snapshot = (*analysis)->snapshot;
     print_diagnostics(path, snapshot.diagnostics, options, streams.err);
     if (options.format == OutputFormat::kTable && !options.quiet) {
-      if (!first) streams.out << "\n";
+      if (machine.size() > 0) streams.out << "\n";
       print_summary(snapshot, options, streams.out);
     }
-    first = false;
     RESIDUE_ASSIGN(const auto id, store_if_wanted(&database, snapshot, options, streams));
     add_machine_row(snapshot, id, &machine);
+    std::optional<GateSide> stored;
+    if (id) stored = GateSide{&*database, *id};
+    RESIDUE_ASSIGN(DumpReport examined,
+                   examine_dump(snapshot, options, baselines, stored, streams.err));
+    report.exit_code = std::max(report.exit_code, examined.judgement.exit_code);
+    report.dumps.push_back(std::move(examined));
   }
-  if (options.format != OutputFormat::kTable) {
+  if (is_report(options.format)) {
+    write_report(report, options.format, streams.out);
+  } else if (options.format != OutputFormat::kTable) {
     Renderer renderer(streams.out, options.format);
     machine.print(renderer);
   }
-  return code;
+  return report.exit_code;
 }
 
 }  // namespace residue

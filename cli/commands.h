@@ -10,6 +10,7 @@
 namespace residue {
 
 inline constexpr int kExitDone = 0;
+inline constexpr int kExitBreached = 1;  // a gate (--fail-on)
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitInput = 3;     // not readable as any known dump or database
 inline constexpr int kExitInternal = 4;  // a bug, or a result that could not be written
@@ -26,6 +27,7 @@ Result<int> run_leaks(const Options& options, Streams streams);
 Result<int> run_explain(const Options& options, Streams streams);
 Result<int> run_diff(const Options& options, Streams streams);
 Result<int> run_forget(const Options& options, Streams streams);
+Result<int> run_trend(const Options& options, Streams streams);
 Result<int> run_query(const Options& options, Streams streams);
 Result<int> run_symbols(const Options& options, Streams streams);
 

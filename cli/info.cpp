@@ -1,4 +1,7 @@
 // residue info: what this file is.
+#include <algorithm>
+#include <map>
+
 #include "cli/analysis.h"
 #include "cli/table.h"
 #include "cli/units.h"
@@ -65,10 +68,12 @@ class InfoPrinter {
               (missing == 0 ? "" : ", " + bytes_text(missing) + " of it not in the dump"));
     }
     add("memory", "all mappings", bytes_text(total));
+    add_memory_by_name();
     for (const HeapRow& heap : s_.heaps) {
       add("heaps", heap.name,
           heap.allocator + ", " + heap.version + ": used " + count_text(heap.used_count) + " (" +
-              bytes_text(heap.used_bytes) + "), free " + bytes_text(heap.free_bytes) + ", cached " +
+              bytes_text(heap.used_bytes) + "), free " + bytes_text(heap.free_bytes) +
+              (heap.free_bytes == 0 ? "" : free_text(heap)) + ", cached " +
               bytes_text(heap.cached_bytes) +
               (heap.verified ? ", verified" : ", NOT VERIFIED: " + heap.problem));
     }
@@ -86,6 +91,55 @@ class InfoPrinter {
     for (const Diagnostic& d : s_.diagnostics.items()) {
       add("diagnostics", to_string(d.severity), d.place + ": " + d.message);
     }
+  }
+
+  static std::string free_text(const HeapRow& heap) {
+    return " (largest " + bytes_text(heap.largest_free) + ", whole pages " +
+           bytes_text(heap.free_pages) + ")";
+  }
+
+  // One line for each category, the largest first, with its largest parts: which arena, thread,
+  // module or file.
+  void add_memory_by_name() {
+    struct Category {
+      std::string name;
+      std::vector<const MemoryRow*> rows;  // most bytes first
+      uint64_t bytes = 0;
+    };
+    std::vector<Category> categories;
+    std::map<std::string, size_t> index;
+    for (const MemoryRow& row : s_.memory) {
+      const auto [it, is_new] = index.try_emplace(row.category, categories.size());
+      if (is_new) categories.push_back({row.category, {}, 0});
+      categories[it->second].rows.push_back(&row);
+      categories[it->second].bytes += row.bytes;
+    }
+    std::stable_sort(categories.begin(), categories.end(),
+                     [](const Category& a, const Category& b) { return a.bytes > b.bytes; });
+    for (const Category& category : categories) {
+      add("memory by name", category.name,
+          bytes_text(category.bytes) + largest_text(category.rows));
+    }
+  }
+
+  static std::string largest_text(const std::vector<const MemoryRow*>& rows) {
+    constexpr size_t kNamed = 3;
+    std::string text;
+    for (size_t i = 0; i < rows.size() && i < kNamed; ++i) {
+      const MemoryRow& row = *rows[i];
+      std::string name = row.name;
+      if (row.thread != 0) {
+        name = "thread " + std::to_string(row.thread);
+        if (!row.name.empty()) name += " " + row.name;
+      }
+      if (name.empty()) name = row.count > 1 ? count_text(row.count) + " of them" : "";
+      if (name.empty()) continue;
+      text += text.empty() ? ": " : ", ";
+      text += name;
+      if (rows.size() > 1) text += " " + bytes_text(row.bytes);
+    }
+    if (rows.size() > kNamed) text += ", " + count_text(rows.size() - kNamed) + " more";
+    return text;
   }
 
   const Snapshot& s_;

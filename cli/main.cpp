@@ -53,6 +53,7 @@ Result<int> dispatch(const Options& options, Streams streams) {
   if (options.command == "explain") return run_explain(options, streams);
   if (options.command == "diff") return run_diff(options, streams);
   if (options.command == "forget") return run_forget(options, streams);
+  if (options.command == "trend") return run_trend(options, streams);
   if (options.command == "query") return run_query(options, streams);
   if (options.command == "symbols") return run_symbols(options, streams);
   return Error{ErrorCode::kInternal, "command '" + options.command + "' is not wired", {}};

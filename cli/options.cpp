@@ -28,7 +28,7 @@ const std::vector<Command>& commands() {
        "the main job: walk the heaps, find what leaked and who owns the rest",
        1,
        kAny,
-       {"db", "label", "replace", "limit", "no-retained"},
+       {"db", "label", "replace", "limit", "no-retained", "references", "baseline"},
        "Prints a summary of each dump: its leaked clusters, what keeps the rest alive, suspects,\n"
        "types and owners. --no-retained leaves out what keeps what: it takes up to half of the\n"
        "time, and chunk.retained is then NULL. With --db every dump\n"
@@ -36,7 +36,15 @@ const std::vector<Command>& commands() {
        "that is already there is recognised, also a copy or a compressed one, and left as it is;\n"
        "with --replace it is stored anew under the same id. --limit N shows N rows per table (0:\n"
        "all).\n"
-       "With --format json, csv or tsv: one row per dump."},
+       "Who refers to whom is stored too, unless the snapshot would take more than 7 bytes a "
+       "chunk;\n"
+       "--references always stores it in any case, --references never leaves it out.\n"
+       "With --format json, csv or tsv: one row per dump; sarif and junit: the findings.\n"
+       "--fail-on RULE makes the exit code 1 if a dump breaches the rule. Growth is measured "
+       "against\n"
+       "--baseline (a snapshot of --db, FILE.db[@SNAPSHOT] or a dump); without it against the "
+       "newest\n"
+       "earlier snapshot in --db of the same process, else of the same program."},
       {"info",
        "DUMP",
        "what this file is: process, completeness, memory, heaps, modules, threads",
@@ -61,13 +69,15 @@ const std::vector<Command>& commands() {
        "leaked clusters, largest first",
        1,
        1,
-       {"limit"},
+       {"limit", "baseline"},
        "One line is one shape of leak: how many there are, what one consists of, and the bytes of\n"
        "all; before it chunks and bytes of all, bytes of one, the module of the head's type, and "
        "the\n"
        "address of one head (for 'residue explain'). SNAPSHOT is an id or a label; without it the\n"
        "newest counts. Suppressed leaks are left out (--suppressions; docs/suppressions.md); in a\n"
-       "database they are what they were when the dump was stored."},
+       "database they are what they were when the dump was stored. With --baseline (a snapshot of "
+       "the\n"
+       "same database, FILE.db[@SNAPSHOT] or a dump) only leaks that it has not, or has fewer of."},
       {"explain",
        "DUMP ADDRESS",
        "all that is known of one address, and the path that keeps it",
@@ -79,13 +89,21 @@ const std::vector<Command>& commands() {
        "what\n"
        "dominates it."},
       {"diff",
-       "DB A B [--by DIMENSION]",
+       "DB A B [--by DIMENSION | --chunks]",
        "what grew between two snapshots of a database",
        3,
        3,
-       {"by", "limit"},
-       "A and B are ids or labels. DIMENSION is type, owner, module, size or heap; without it the\n"
-       "table shows each in turn, and the other formats all rows."},
+       {"by", "chunks", "limit"},
+       "A and B are ids or labels; 'latest' is the newest, 'latest-1' the one before it. Snapshots "
+       "of\n"
+       "one process are compared by address: new chunks were allocated since and are alive, gone\n"
+       "ones were freed. Others are compared by name. DIMENSION is type, site, module, owner, "
+       "heap,\n"
+       "size, region, shape (of leaks), allocator (what it holds and nobody uses) or mapping; "
+       "without\n"
+       "it the table shows each in turn, and the other formats all rows. --chunks lists the "
+       "chunks\n"
+       "that are new, gone, resized or replaced. --limit N shows N rows per table (0: all)."},
       {"forget",
        "DB [SNAPSHOT...] [--older-than AGE] [--keep-last N] [--dry-run]",
        "deletes snapshots from a database and makes the file smaller",
@@ -96,13 +114,29 @@ const std::vector<Command>& commands() {
        "counts from when the dump was taken. --keep-last N keeps the newest N snapshots of each\n"
        "executable; with both options only what is older goes, and the newest N never do.\n"
        "Prints what was deleted; --dry-run only says what would be."},
+      {"trend",
+       "DB [--by DIMENSION] [--process P | --executable E] [--measure M]",
+       "slopes over all snapshots of one process, or over the runs of one executable",
+       1,
+       1,
+       {"by", "process", "executable", "measure", "limit"},
+       "Of each process with three snapshots or more, what grows: most growth first, monotonic\n"
+       "growth before all else. P is snapshot.process or a pid. With --executable every process\n"
+       "that ran E counts as one point, its last snapshot. M is used_bytes (default), used_count,\n"
+       "leaked_bytes or leaked_count. Slope is the median of the slopes of all pairs (Theil-Sen),\n"
+       "fit the r2 of least squares; snapshots left of the bar in a line are warm-up and left out\n"
+       "of both. Keys that stay level are not shown. --limit N shows N rows per table (0: all, "
+       "and\n"
+       "all processes). docs/trend.md tells how the verdict is made; the other formats give the\n"
+       "rows of the table 'trend'."},
       {"query",
        "DUMP | DB SQL",
        "SQL over a dump directly, or over a database of snapshots",
        2,
        2,
        {},
-       "Reading only. The tables stand in docs/schema.md; 'chunk' has one row per chunk:\n"
+       "Reading only. The tables stand in docs/schema.md, examples in docs/sql.md. Of a dump only\n"
+       "that is found out which the statement reads. 'chunk' has one row per chunk:\n"
        "  residue query core \"SELECT state, count(*), sum(size) FROM chunk GROUP BY state\""},
       {"completion",
        "",
@@ -148,7 +182,10 @@ po::options_description global_options() {
       ("no-embedded-suppressions",
        "do not apply the program's own __lsan_default_suppressions()")  //
       ("format", po::value<std::string>()->value_name("NAME"),
-       "table (default), json, csv or tsv")  //
+       "table (default), json, csv or tsv; of analyze, leaks and diff also sarif or junit")  //
+      ("fail-on", po::value<std::vector<std::string>>()->value_name("RULE"),
+       "exit code 1 if RULE holds, such as 'leaked_bytes > 0' or 'growth(type) > 1MB' "
+       "(repeatable; docs/gates.md)")  //
       ("jobs", po::value<unsigned>()->value_name("N"),
        "use N threads (default: one for each processor)")                  //
       ("quiet", "print no summary and no notes")                           //
@@ -171,8 +208,18 @@ po::options_description command_options() {
        "not the newest N of each executable")                                          //
       ("dry-run", "say what would be done, and do nothing")                            //
       ("by", po::value<std::string>()->value_name("DIMENSION"), "one dimension only")  //
+      ("chunks", "each chunk that is new, gone or changed")                            //
       ("tid", po::value<uint32_t>()->value_name("N"), "this thread only")              //
       ("no-retained", "do not find out what keeps what")                               //
+      ("references", po::value<std::string>()->value_name("WHEN"),
+       "store who refers to whom: auto (default), always or never")                //
+      ("process", po::value<std::string>()->value_name("P"), "this process only")  //
+      ("executable", po::value<std::string>()->value_name("E"),
+       "the runs of this executable as one series")  //
+      ("measure", po::value<std::string>()->value_name("M"),
+       "used_bytes, used_count, leaked_bytes or leaked_count")  //
+      ("baseline", po::value<std::string>()->value_name("SNAPSHOT"),
+       "what growth and new leaks are measured against")  //
       ("limit", po::value<int64_t>()->value_name("N"), "show N rows (0: all)");
   return options;
 }
@@ -205,6 +252,43 @@ std::string text(const po::variables_map& values, const char* name) {
   return values.count(name) != 0 ? values[name].as<std::string>() : std::string();
 }
 
+Result<void> check_gates(const Options& options) {
+  const std::string& command = options.command;
+  const auto one_of = [&command](std::initializer_list<const char*> names) {
+    return std::any_of(names.begin(), names.end(),
+                       [&](const char* name) { return command == name; });
+  };
+  if (is_report(options.format) && !one_of({"analyze", "leaks", "diff"})) {
+    return usage_error(command + " has no findings: --format sarif and junit are of analyze, " +
+                       "leaks and diff");
+  }
+  if (options.gates.empty()) return {};
+  if (!one_of({"analyze", "leaks", "diff", "trend", "query"})) {
+    return usage_error(command + " has no gates: --fail-on is of analyze, leaks, diff, trend " +
+                       "and query");
+  }
+  for (const GateRule& rule : options.gates) {
+    const bool of_rows = rule.has(GateKind::kRows);
+    if (of_rows == (command == "query") && !(of_rows && rule.has_other_than(GateKind::kRows))) {
+      continue;
+    }
+    std::string message = "--fail-on '" + rule.text;
+    return usage_error(message.append(command == "query" ? "': of a query only its rows are judged"
+                                                         : "': rows are those of a query"));
+  }
+  return {};
+}
+
+Result<void> read_gates(const po::variables_map& values, Options* options) {
+  options->baseline = text(values, "baseline");
+  if (values.count("fail-on") == 0) return {};
+  for (const std::string& rule : values["fail-on"].as<std::vector<std::string>>()) {
+    RESIDUE_ASSIGN(GateRule parsed, parse_gate_rule(rule));
+    options->gates.push_back(std::move(parsed));
+  }
+  return {};
+}
+
 Result<void> check_arguments(const Options& options, const po::variables_map& values) {
   const Command* command = find_command(options.command);
   if (command == nullptr) return usage_error("unknown command '" + options.command + "'");
@@ -234,7 +318,7 @@ Result<void> check_arguments(const Options& options, const po::variables_map& va
     return usage_error("--label needs --db");
   }
   if (options.replace && options.database.empty()) return usage_error("--replace needs --db");
-  return {};
+  return check_gates(options);
 }
 
 Result<Options> fill(const po::variables_map& values) {
@@ -273,9 +357,20 @@ Result<Options> fill(const po::variables_map& values) {
   options.strict = values.count("strict") != 0;
   options.progress = values.count("no-progress") == 0 && !options.quiet;
   options.retained = values.count("no-retained") == 0;
+  if (values.count("references") != 0) {
+    options.references = text(values, "references");
+    const std::string& when = options.references;
+    if (when != "auto" && when != "always" && when != "never") {
+      return usage_error("--references is auto, always or never");
+    }
+  }
   options.database = text(values, "db");
   options.label = text(values, "label");
   options.dimension = text(values, "by");
+  options.measure = text(values, "measure");
+  options.process = text(values, "process");
+  options.executable = text(values, "executable");
+  options.chunks = values.count("chunks") != 0;
   if (values.count("jobs") != 0) options.jobs = values["jobs"].as<unsigned>();
   if (values.count("tid") != 0) options.tid = values["tid"].as<uint32_t>();
   if (values.count("limit") != 0) options.limit = values["limit"].as<int64_t>();
@@ -297,6 +392,7 @@ Result<Options> fill(const po::variables_map& values) {
     if (!format) return usage_error("unknown format '" + text(values, "format") + "'");
     options.format = *format;
   }
+  RESIDUE_TRY(read_gates(values, &options));
   RESIDUE_TRY(check_arguments(options, values));
   return options;
 }
@@ -309,6 +405,15 @@ std::string option_words(const po::options_description& options,
     const std::string& name = option->long_name();
     if (only != nullptr && std::find(only->begin(), only->end(), name) == only->end()) continue;
     words.append(words.empty() ? "--" : " --").append(name);
+  }
+  return words;
+}
+
+// The beginnings of rules: "leaked_bytes growth …".
+std::string gate_words() {
+  std::string words;
+  for (const GateMetric& metric : gate_metrics()) {
+    words.append(words.empty() ? "" : " ").append(metric.name);
   }
   return words;
 }
@@ -334,11 +439,17 @@ std::string completion_script() {
          "    [[ \" $names \" == *\" $word \"* ]] && { command=$word; break; }\n"
          "  done\n"
          "  case $before in\n"
-         "    --format) COMPREPLY=($(compgen -W 'table json csv tsv' -- \"$here\")); return ;;\n"
+         "    --format) COMPREPLY=($(compgen -W 'table json csv tsv sarif junit' -- \"$here\")); "
+         "return ;;\n"
          "    --symbols|--sysroot) COMPREPLY=($(compgen -d -- \"$here\")); return ;;\n"
-         "    --suppressions|--db|--exe) COMPREPLY=($(compgen -f -- \"$here\")); return ;;\n"
-         "    --by) COMPREPLY=($(compgen -W 'type owner module size heap' -- \"$here\")); return "
+         "    --references) COMPREPLY=($(compgen -W 'auto always never' -- \"$here\")); return ;;\n"
+         "    --fail-on) COMPREPLY=($(compgen -W '" +
+         gate_words() +
+         "' -- \"$here\")); return ;;\n"
+         "    --suppressions|--db|--exe|--baseline) COMPREPLY=($(compgen -f -- \"$here\")); return "
          ";;\n"
+         "    --by) COMPREPLY=($(compgen -W 'type site module owner heap size region shape "
+         "allocator mapping' -- \"$here\")); return ;;\n"
          "    help) COMPREPLY=($(compgen -W \"$names\" -- \"$here\")); return ;;\n"
          "  esac\n"
          "  local words='" +
@@ -390,7 +501,8 @@ Result<std::string> help_text(const std::string& topic) {
     }
     out += "  residue help COMMAND\n      more about one command\n\n";
     out +=
-        "Exit codes: 0 done; 2 wrong usage; 3 the input is not readable as any known dump or\n"
+        "Exit codes: 0 done; 1 a gate (--fail-on) was breached; 2 wrong usage; 3 the input is not "
+        "readable as any known dump or\n"
         "database (with --strict: damaged); 4 internal error, a result could not be written, or\n"
         "no space to unpack a compressed dump (see TMPDIR).\n\n";
   } else {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/render.h"
+#include "db/gate.h"
 #include "formats/base/result.h"
 #include "formats/file_search.h"
 
@@ -23,6 +24,7 @@ struct Options {
   std::vector<std::string> suppressions;  // --suppressions: files
   bool embedded_suppressions = true;      // not --no-embedded-suppressions
   unsigned jobs = 0;                      // --jobs: worker threads, 0 for one per processor
+  std::string references = "auto";        // --references: 'auto', 'always' or 'never'
   std::string database;                   // --db
   std::string label;                      // --label
   bool replace = false;                   // --replace
@@ -30,7 +32,13 @@ struct Options {
   int64_t older_than = -1;                // --older-than: seconds; -1 if not given
   int64_t keep_last = -1;                 // --keep-last; -1 if not given
   std::string dimension;                  // --by
+  std::string measure;                    // --measure; empty means used_bytes
+  std::string process;                    // --process: an identity or a pid
+  std::string executable;                 // --executable: a path or its last component
+  bool chunks = false;                    // --chunks
   uint32_t tid = 0;                       // --tid; 0 means all
+  std::vector<GateRule> gates;            // --fail-on
+  std::string baseline;                   // --baseline: a snapshot, a database or a dump
   int64_t limit = -1;                     // --limit; 0 means all, -1 the command's default
 };
 

@@ -1,29 +1,29 @@
 // residue query: SQL over a dump or a database.
 #include "db/query.h"
 
-#include <cctype>
-
+#include "cli/demand.h"
+#include "cli/gate.h"
 #include "cli/source.h"
 
 namespace residue {
 namespace {
 
-// Whether a statement can see what keeps what, which takes up to half of an analysis: it names a
-// column or table of it, or has a '*' other than that of count(*).
-bool may_use_retained(const std::string& sql) {
-  std::string plain;
-  for (const char c : sql) {
-    if (std::isspace(static_cast<unsigned char>(c)) != 0) continue;
-    plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+// Passes rows on and counts them.
+class CountRows final : public RowSink {
+ public:
+  explicit CountRows(RowSink* sink) : sink_(sink) {}
+  void begin(std::span<const std::string> columns) override { sink_->begin(columns); }
+  bool row(std::span<const Cell> cells) override {
+    ++count_;
+    return sink_->row(cells);
   }
-  for (const char* word : {"retain", "dominator", "suspect"}) {
-    if (plain.find(word) != std::string::npos) return true;
-  }
-  for (size_t at = plain.find('*'); at != std::string::npos; at = plain.find('*', at + 1)) {
-    if (at < 6 || plain.compare(at - 6, 8, "count(*)") != 0) return true;
-  }
-  return false;
-}
+  void end() override { sink_->end(); }
+  uint64_t count() const { return count_; }
+
+ private:
+  RowSink* sink_;
+  uint64_t count_ = 0;
+};
 
 // Several statements are one JSON document: their rows follow each other in one array.
 class OneResult final : public RowSink {
@@ -47,17 +47,21 @@ class OneResult final : public RowSink {
 }  // namespace
 
 Result<int> run_query(const Options& options, Streams streams) {
-  RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options,
-                                            may_use_retained(options.arguments[1]), streams));
-  Renderer renderer(streams.out, options.format);
-  if (options.format != OutputFormat::kJson) {
-    RESIDUE_TRY(query(*source.database, options.arguments[1], renderer));
-    return kExitDone;
+  Wanted wanted;
+  if (!is_database(options.arguments[0])) {
+    RESIDUE_ASSIGN(wanted, wanted_by(options.arguments[1]));
   }
-  OneResult result(&renderer);
-  RESIDUE_TRY(query(*source.database, options.arguments[1], result));
-  result.finish();
-  return kExitDone;
+  RESIDUE_ASSIGN(Source source, open_source(options.arguments[0], options, wanted, streams));
+  Renderer renderer(streams.out, options.format);
+  OneResult one(&renderer);
+  const bool json = options.format == OutputFormat::kJson;
+  CountRows counted(json ? static_cast<RowSink*>(&one) : &renderer);
+  RESIDUE_TRY(query(*source.database, options.arguments[1], counted));
+  if (json) one.finish();
+  GateInput input;
+  input.current = {&*source.database, source.snapshot};
+  input.rows = counted.count();
+  return judge_gates(options, input, nullptr, options.arguments[0], false, streams.err).exit_code;
 }
 
 }  // namespace residue

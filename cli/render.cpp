@@ -282,6 +282,8 @@ std::unique_ptr<RowSink> make_writer(std::ostream& out, OutputFormat format) {
     case OutputFormat::kTsv:
       return std::make_unique<LineWriter>(out, true);
     case OutputFormat::kTable:
+    case OutputFormat::kSarif:
+    case OutputFormat::kJunit:
       break;
   }
   return std::make_unique<TableWriter>(out);
@@ -294,6 +296,8 @@ std::optional<OutputFormat> parse_output_format(std::string_view name) {
   if (name == "json") return OutputFormat::kJson;
   if (name == "csv") return OutputFormat::kCsv;
   if (name == "tsv") return OutputFormat::kTsv;
+  if (name == "sarif") return OutputFormat::kSarif;
+  if (name == "junit") return OutputFormat::kJunit;
   return std::nullopt;
 }
 

@@ -22,13 +22,19 @@
 
 namespace residue {
 
-enum class OutputFormat { kTable, kJson, kCsv, kTsv };
+// kSarif and kJunit are documents of findings, not rows: cli/sarif.h and cli/junit.h write them.
+enum class OutputFormat { kTable, kJson, kCsv, kTsv, kSarif, kJunit };
 
-// "table", "json", "csv" or "tsv".
+constexpr bool is_report(OutputFormat format) {
+  return format == OutputFormat::kSarif || format == OutputFormat::kJunit;
+}
+
+// "table", "json", "csv", "tsv", "sarif" or "junit".
 std::optional<OutputFormat> parse_output_format(std::string_view name);
 
 class Renderer final : public RowSink {
  public:
+  // REQUIRES: !is_report(format)
   Renderer(std::ostream& out, OutputFormat format);
   ~Renderer() override;
   Renderer(const Renderer&) = delete;

@@ -30,7 +30,14 @@ Result<Database> open_database_to_read(const std::string& path) {
   return database;
 }
 
-Result<Source> open_source(const std::string& text, const Options& options, bool retained,
+bool is_database(const std::string& text) {
+  std::string path;
+  std::string snapshot;
+  split_snapshot(text, &path, &snapshot);
+  return is_sqlite_file(path);
+}
+
+Result<Source> open_source(const std::string& text, const Options& options, const Wanted& wanted,
                            Streams streams) {
   Source source;
   std::string path;
@@ -53,9 +60,8 @@ Result<Source> open_source(const std::string& text, const Options& options, bool
   if (!snapshot.empty() && std::filesystem::exists(path, ignored)) {
     return Error{ErrorCode::kUsage, path + ": is not a database: it has no snapshots to name", {}};
   }
-  Options wanted = options;
-  wanted.retained = retained;
-  RESIDUE_ASSIGN(source.analysis, analyze_dump(path, wanted, /*want_evidence=*/false, streams.err));
+  RESIDUE_ASSIGN(source.analysis, analyze_dump(path, options, /*want_evidence=*/false, streams.err,
+                                               options.strict ? Wanted() : wanted));
   print_diagnostics(path, source.analysis->snapshot.diagnostics, options, streams.err);
   RESIDUE_ASSIGN(Database opened, Database::open(":memory:", Database::Mode::kWrite));
   source.database.emplace(std::move(opened));

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "analyzer/wanted.h"
 #include "cli/analysis.h"
 #include "db/database.h"
 
@@ -18,9 +19,13 @@ struct Source {
   int64_t snapshot = 0;  // the one that was asked for
 };
 
-// `text`: "FILE", or "FILE@SNAPSHOT" when there is no file of the whole name. `retained`: whether
-// to find out what keeps what, if it is a dump.
-Result<Source> open_source(const std::string& text, const Options& options, bool retained,
+// Whether it is, by its first bytes, a database (or a snapshot in one), and not a dump.
+bool is_database(const std::string& text);
+
+// `text`: "FILE", or "FILE@SNAPSHOT" when there is no file of the whole name. `wanted`: what of it
+// will be read, if it is a dump; with --strict everything is found out all the same, for damage
+// may show anywhere.
+Result<Source> open_source(const std::string& text, const Options& options, const Wanted& wanted,
                            Streams streams);
 
 // A file that is not there is an input that cannot be read, unlike a snapshot that is not in it.

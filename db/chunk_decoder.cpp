@@ -6,51 +6,12 @@
 
 #include "analyzer/snapshot.h"
 #include "db/block_format.h"
+#include "db/varints.h"
 #include "formats/base/byte_cursor.h"
 
 namespace residue {
 
 using namespace block_format;
-
-namespace {
-
-Error corrupt(std::string what) { return {ErrorCode::kCorrupt, std::move(what), {}}; }
-
-class Varints {
- public:
-  explicit Varints(std::span<const uint8_t> bytes) : bytes_(bytes) {}
-
-  // After a varint that is cut or too long everything reads as 0 and ok() is false.
-  uint64_t next() {
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64 && at_ < bytes_.size(); shift += 7) {
-      const uint64_t byte = bytes_[at_++];
-      value |= (byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
-    }
-    ok_ = false;
-    at_ = bytes_.size();
-    return 0;
-  }
-  // A count of items that take at least a byte each, and of which a block has at most one a chunk.
-  size_t count() {
-    const uint64_t value = next();
-    if (value > kBlockChunks || value > bytes_.size() - at_) {
-      ok_ = false;
-      return 0;
-    }
-    return static_cast<size_t>(value);
-  }
-  bool ok() const { return ok_; }
-  bool at_end() const { return at_ == bytes_.size(); }
-
- private:
-  std::span<const uint8_t> bytes_;
-  size_t at_ = 0;
-  bool ok_ = true;
-};
-
-}  // namespace
 
 class ChunkDecoder::Header {
  public:
@@ -79,7 +40,7 @@ Result<void> ChunkDecoder::Header::parse(std::span<const uint8_t> bytes) {
   const uint64_t chunks = in.next();
   const uint64_t granule_shift = in.next();
   if (!in.ok() || chunks == 0 || chunks > kBlockChunks || granule_shift > kMaxGranuleShift) {
-    return corrupt("bad counts in the header");
+    return corrupt_block("bad counts in the header");
   }
   count = static_cast<uint32_t>(chunks);
   shift = static_cast<unsigned>(granule_shift);
@@ -87,83 +48,61 @@ Result<void> ChunkDecoder::Header::parse(std::span<const uint8_t> bytes) {
   for (size_t i = 0; i < kColumns && (i < kFirstColumns || !in.at_end()); ++i) {
     sizes[i] = in.next();
   }
-  if (!in.ok() || !in.at_end()) return corrupt("the header ends in the wrong place");
+  if (!in.ok() || !in.at_end()) return corrupt_block("the header ends in the wrong place");
   return {};
 }
 
 Result<void> ChunkDecoder::Header::parse_lists(Varints& in) {
-  segments.resize(in.count());
+  segments.resize(in.count(kBlockChunks));
   uint64_t left = count;
   for (Segment& s : segments) {
     s = {in.next(), in.next(), in.next(), in.next(), in.next()};
-    if (s.count == 0 || s.count > left) return corrupt("segments and chunks do not match");
+    if (s.count == 0 || s.count > left) return corrupt_block("segments and chunks do not match");
     left -= s.count;
   }
-  if (left != 0) return corrupt("segments and chunks do not match");
-  long_spans.resize(in.count());
+  if (left != 0) return corrupt_block("segments and chunks do not match");
+  long_spans.resize(in.count(kBlockChunks));
   uint64_t index = 0;
   for (LongSpan& span : long_spans) {
     const uint64_t delta = in.next();
     span.granules = in.next();
-    if (delta >= count - index) return corrupt("a long span has no chunk");
+    if (delta >= count - index) return corrupt_block("a long span has no chunk");
     index += delta;
     span.index = index;
   }
   for (auto& dictionary : dictionaries) {
-    dictionary.resize(in.count());
-    if (dictionary.empty()) return corrupt("an empty dictionary");
+    dictionary.resize(in.count(kBlockChunks));
+    if (dictionary.empty()) return corrupt_block("an empty dictionary");
     uint64_t value = 0;
     for (uint32_t& id : dictionary) {
       const uint64_t zigzag = in.next();
       value += (zigzag & 1) != 0 ? ~(zigzag >> 1) : zigzag >> 1;
-      if (value > ~uint32_t{0}) return corrupt("a dictionary value out of range");
+      if (value > ~uint32_t{0}) return corrupt_block("a dictionary value out of range");
       id = static_cast<uint32_t>(value) - 1;
     }
   }
   return {};
 }
 
-ChunkDecoder::ChunkDecoder() : zstd_(ZSTD_createDCtx(), ZSTD_freeDCtx) {}
-
-Result<void> ChunkDecoder::unpack(std::span<const std::byte> frame, size_t size,
-                                  std::vector<uint8_t>& raw) {
-  if (ZSTD_getFrameContentSize(frame.data(), frame.size()) != size) {
-    return corrupt("a column has the wrong size");
-  }
-  raw.resize(size);
-  const size_t got =
-      ZSTD_decompressDCtx(zstd_.get(), raw.data(), raw.size(), frame.data(), frame.size());
-  if (ZSTD_isError(got) != 0) return corrupt(std::string("zstd: ") + ZSTD_getErrorName(got));
-  if (got != size) return corrupt("a column has the wrong size");
-  return {};
-}
-
-Result<void> ChunkDecoder::decode_header(std::span<const std::byte> data, Header& header) {
-  const auto size = ZSTD_getFrameContentSize(data.data(), data.size());
-  // ZSTD_CONTENTSIZE_UNKNOWN and _ERROR are the two largest values.
-  if (size == 0 || size > kMaxHeaderBytes) return corrupt("the header has a senseless size");
-  RESIDUE_TRY(unpack(data, static_cast<size_t>(size), raw_));
-  return header.parse(raw_);
-}
-
 Result<void> ChunkDecoder::decode(std::span<const std::byte> data, uint32_t columns,
                                   ChunkBlock& block) {
   if (data.size() < kPrefixBytes || !std::equal(kPrefix.begin(), kPrefix.end(), data.begin())) {
-    return corrupt("not a block of chunks");
+    return corrupt_block("not a block of chunks");
   }
   const size_t header_size = load<uint32_t>(data.subspan(kPrefix.size()));
   auto rest = data.subspan(kPrefixBytes);
-  if (header_size > rest.size()) return corrupt("the header is cut");
+  if (header_size > rest.size()) return corrupt_block("the header is cut");
   Header header;
-  RESIDUE_TRY(decode_header(rest.first(header_size), header));
+  RESIDUE_TRY(unpacker_.unpack_any(rest.first(header_size), 1, kMaxHeaderBytes, raw_));
+  RESIDUE_TRY(header.parse(raw_));
   rest = rest.subspan(header_size);
   std::array<std::span<const std::byte>, kColumns> frames;
   for (size_t i = 0; i < kColumns; ++i) {
-    if (header.sizes[i] > rest.size()) return corrupt("a column is cut");
+    if (header.sizes[i] > rest.size()) return corrupt_block("a column is cut");
     frames[i] = rest.first(static_cast<size_t>(header.sizes[i]));
     rest = rest.subspan(frames[i].size());
   }
-  if (!rest.empty()) return corrupt("bytes after the last column");
+  if (!rest.empty()) return corrupt_block("bytes after the last column");
 
   block.count = header.count;
   if ((columns & kPlaceColumns) != 0) RESIDUE_TRY(decode_places(header, frames[kSpans], block));
@@ -185,7 +124,7 @@ Result<void> ChunkDecoder::decode(std::span<const std::byte> data, uint32_t colu
 Result<void> ChunkDecoder::decode_places(const Header& header, std::span<const std::byte> frame,
                                          ChunkBlock& block) {
   const size_t count = header.count;
-  RESIDUE_TRY(unpack(frame, 2 * count, raw_));
+  RESIDUE_TRY(unpacker_.unpack(frame, 2 * count, raw_));
   block.address.resize(count);
   block.size.resize(count);
   block.heap.resize(count);
@@ -213,13 +152,13 @@ Result<void> ChunkDecoder::decode_places(const Header& header, std::span<const s
   }
   // Searching the block relies on it.
   if (!std::is_sorted(block.address.begin(), block.address.end())) {
-    return corrupt("addresses do not ascend");
+    return corrupt_block("addresses do not ascend");
   }
   return {};
 }
 
 Result<void> ChunkDecoder::decode_flags(std::span<const std::byte> frame, ChunkBlock& block) {
-  RESIDUE_TRY(unpack(frame, block.count, raw_));
+  RESIDUE_TRY(unpacker_.unpack(frame, block.count, raw_));
   block.state.resize(block.count);
   block.reach.resize(block.count);
   uint8_t worst_state = 0;
@@ -231,75 +170,66 @@ Result<void> ChunkDecoder::decode_flags(std::span<const std::byte> frame, ChunkB
     worst_reach = std::max(worst_reach, block.reach[i]);
   }
   if (worst_state >= kChunkStateNames.size() || worst_reach >= kReachNames.size()) {
-    return corrupt("a chunk's state has no name");
+    return corrupt_block("a chunk's state has no name");
   }
   return {};
 }
 
-// A column of numbers into raw_, and of each far one the value, in order.
-Result<void> ChunkDecoder::unpack_numbers(std::span<const std::byte> frame, uint32_t count,
-                                          std::vector<uint64_t>& far) {
-  constexpr size_t kLongestVarint = 10;
-  const auto size = ZSTD_getFrameContentSize(frame.data(), frame.size());
-  if (size < size_t{2} * count || size > (2 + kLongestVarint) * size_t{count}) {
-    return corrupt("a column has the wrong size");
-  }
-  RESIDUE_TRY(unpack(frame, static_cast<size_t>(size), raw_));
-  far.clear();
-  Varints in(std::span<const uint8_t>(raw_).subspan(size_t{2} * count));
+// A column of numbers: calls f(chunk, number) with the short ones as they are and the long ones
+// where kFarNumber stands for them, or with `absent` not at all.
+template <typename Near, typename Far>
+Result<void> ChunkDecoder::decode_numbers(std::span<const std::byte> frame, uint32_t count,
+                                          Near&& near, Far&& far) {
+  const size_t shorts = size_t{2} * count;
+  RESIDUE_TRY(unpacker_.unpack_any(frame, shorts, shorts + kLongestVarint * count, raw_));
+  Varints in(std::span<const uint8_t>(raw_).subspan(shorts));
   for (size_t i = 0; i < count; ++i) {
-    if (raw_[i] == 0xff && raw_[count + i] == 0xff) far.push_back(in.next());
+    const auto number = static_cast<uint64_t>(raw_[i] | raw_[count + i] << 8);
+    if (number == kFarNumber) {
+      far(i, in.next());
+    } else {
+      near(i, number);
+    }
   }
-  if (!in.ok() || !in.at_end()) return corrupt("a column of numbers ends in the wrong place");
+  if (!in.ok() || !in.at_end()) {
+    return corrupt_block("a column of numbers ends in the wrong place");
+  }
   return {};
 }
 
 Result<void> ChunkDecoder::decode_retained(std::span<const std::byte> frame, ChunkBlock& block) {
   block.retained.clear();
   if (frame.empty()) return {};
-  std::vector<uint64_t> far;
-  RESIDUE_TRY(unpack_numbers(frame, block.count, far));
   block.retained.resize(block.count);
-  size_t next = 0;
-  for (size_t i = 0; i < block.count; ++i) {
-    const auto near = static_cast<uint64_t>(raw_[i] | raw_[block.count + i] << 8);
-    const uint64_t more = near == kFarNumber ? far[next++] : near * kRetainedUnit;
-    block.retained[i] = block.size[i] + more;
-  }
-  return {};
+  const auto put = [&block](size_t i, uint64_t more) { block.retained[i] = block.size[i] + more; };
+  return decode_numbers(
+      frame, block.count, [&](size_t i, uint64_t near) { put(i, near * kRetainedUnit); }, put);
 }
 
 Result<void> ChunkDecoder::decode_dominators(const Header& header, std::span<const std::byte> frame,
                                              ChunkBlock& block) {
   block.dominator.clear();
   if (frame.empty()) return {};
-  std::vector<uint64_t> far;
-  RESIDUE_TRY(unpack_numbers(frame, block.count, far));
   block.dominator.resize(block.count);
-  const auto straight = [](uint64_t zigzag) { return zigzag >> 1 ^ (~(zigzag & 1) + 1); };
-  size_t next = 0;
-  for (size_t i = 0; i < block.count; ++i) {
-    const auto near = static_cast<uint64_t>(raw_[i] | raw_[block.count + i] << 8);
-    const uint64_t distance =
-        near == kFarNumber ? straight(far[next++]) : straight(near) << header.shift;
+  const auto put = [&block](size_t i, uint64_t distance) {
     block.dominator[i] = distance == 0 ? 0 : block.address[i] + distance;
-  }
-  return {};
+  };
+  return decode_numbers(
+      frame, block.count, [&](size_t i, uint64_t near) { put(i, unzigzag(near) << header.shift); },
+      [&](size_t i, uint64_t far) { put(i, unzigzag(far)); });
 }
 
 Result<void> ChunkDecoder::decode_slack(std::span<const std::byte> frame, ChunkBlock& block) {
   block.slack.clear();
   if (frame.empty()) return {};
-  std::vector<uint64_t> far;
-  RESIDUE_TRY(unpack_numbers(frame, block.count, far));
   block.slack.resize(block.count);
-  size_t next = 0;
-  for (size_t i = 0; i < block.count; ++i) {
-    const auto near = static_cast<uint64_t>(raw_[i] | raw_[block.count + i] << 8);
-    const uint64_t more = near == kFarNumber ? far[next++] : near;
-    if (more > ChunkTable::kUnknownSlack) return corrupt("a request out of range");
-    block.slack[i] = static_cast<uint32_t>(more - 1);  // 0 wraps to unknown
-  }
+  uint64_t worst = 0;
+  const auto put = [&](size_t i, uint64_t more) {
+    worst = std::max(worst, more);
+    block.slack[i] = more == 0 ? ChunkTable::kUnknownSlack : static_cast<uint32_t>(more - 1);
+  };
+  RESIDUE_TRY(decode_numbers(frame, block.count, put, put));
+  if (worst > ChunkTable::kUnknownSlack) return corrupt_block("a request out of range");
   return {};
 }
 
@@ -307,16 +237,16 @@ Result<void> ChunkDecoder::decode_ids(std::span<const std::byte> frame,
                                       std::span<const uint32_t> dictionary, uint32_t count,
                                       std::vector<uint32_t>& ids) {
   if (frame.empty()) {
-    if (dictionary.size() != 1) return corrupt("a column is missing");
+    if (dictionary.size() != 1) return corrupt_block("a column is missing");
     ids.assign(count, dictionary[0]);
     return {};
   }
   const bool wide = dictionary.size() > 256;
-  RESIDUE_TRY(unpack(frame, wide ? size_t{2} * count : count, raw_));
+  RESIDUE_TRY(unpacker_.unpack(frame, wide ? size_t{2} * count : count, raw_));
   ids.resize(count);
   for (size_t i = 0; i < count; ++i) {
     const size_t index = wide ? static_cast<size_t>(raw_[i] | raw_[count + i] << 8) : raw_[i];
-    if (index >= dictionary.size()) return corrupt("a chunk's id is not in the dictionary");
+    if (index >= dictionary.size()) return corrupt_block("a chunk's id is not in the dictionary");
     ids[i] = dictionary[index];
   }
   return {};

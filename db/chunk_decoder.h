@@ -5,36 +5,31 @@
 // unpacked.
 #pragma once
 
-#include <zstd.h>
-
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
 #include "db/chunk_block.h"
+#include "db/frames.h"
 #include "formats/base/result.h"
 
 namespace residue {
 
 class ChunkDecoder {
  public:
-  ChunkDecoder();
-
   // Overwrites `block`, whose memory is used again. `columns`: a mask of the groups in
   // chunk_block.h. Fails with kCorrupt; `block` is then unspecified.
   Result<void> decode(std::span<const std::byte> data, uint32_t columns, ChunkBlock& block);
 
  private:
   class Header;
-  Result<void> unpack(std::span<const std::byte> frame, size_t size, std::vector<uint8_t>& raw);
-  Result<void> decode_header(std::span<const std::byte> data, Header& header);
   Result<void> decode_places(const Header& header, std::span<const std::byte> frame,
                              ChunkBlock& block);
   Result<void> decode_flags(std::span<const std::byte> frame, ChunkBlock& block);
-  Result<void> unpack_numbers(std::span<const std::byte> frame, uint32_t count,
-                              std::vector<uint64_t>& far);
+  template <typename Near, typename Far>
+  Result<void> decode_numbers(std::span<const std::byte> frame, uint32_t count, Near&& near,
+                              Far&& far);
   Result<void> decode_retained(std::span<const std::byte> frame, ChunkBlock& block);
   Result<void> decode_dominators(const Header& header, std::span<const std::byte> frame,
                                  ChunkBlock& block);
@@ -42,7 +37,7 @@ class ChunkDecoder {
   Result<void> decode_ids(std::span<const std::byte> frame, std::span<const uint32_t> dictionary,
                           uint32_t count, std::vector<uint32_t>& ids);
 
-  std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> zstd_;
+  FrameUnpacker unpacker_;
   std::vector<uint8_t> raw_;
 };
 

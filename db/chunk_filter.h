@@ -46,6 +46,7 @@ struct ChunkFilter {
   std::optional<uint32_t> heap;
 
   bool may_hold(const BlockRef& ref) const;
+  bool in_one_half() const;  // the address bounds
   // The rows [first, last) that can meet the address bounds. REQUIRES: addresses are loaded if
   // there are bounds.
   std::pair<uint32_t, uint32_t> rows(const ChunkBlock& block) const;
@@ -55,6 +56,10 @@ struct ChunkFilter {
            (!type || block.type[i] == *type) && (!heap || block.heap[i] == *heap);
   }
 };
+
+// The integer that an INTEGER column must equal to equal `value`, by SQLite's rules: text that
+// looks like a number is one, and a real may be whole.
+std::optional<int64_t> as_integer(sqlite3_value* value);
 
 // The groups of columns (chunk_block.h) that the statement needs.
 uint32_t needed_columns(uint64_t columns_used);

@@ -65,14 +65,15 @@ void load_dominators(const ChunkTable& chunks, const BlockRef& ref, ChunkBlock& 
 void load_live(const ChunkTable& chunks, const BlockRef& ref, uint32_t columns, ChunkBlock& block) {
   block.count = ref.count;
   if ((columns & kPlaceColumns) != 0) {
-    block.address.clear();
-    block.size.clear();
-    block.heap.clear();
+    block.address.resize(ref.count);
+    block.size.resize(ref.count);
+    block.heap.resize(ref.count);
     chunks.map.for_each(ref.first_id, ref.first_id + ref.count,
-                        [&](ChunkId, Address address, ByteCount usable, const Run& run) {
-                          block.address.push_back(address.value());
-                          block.size.push_back(usable.value());
-                          block.heap.push_back(run.heap.value());
+                        [&](ChunkId id, Address address, ByteCount usable, const Run& run) {
+                          const uint32_t i = id.value() - ref.first_id;
+                          block.address[i] = address.value();
+                          block.size[i] = usable.value();
+                          block.heap[i] = run.heap.value();
                         });
   }
   if ((columns & kStateColumns) != 0) {
@@ -98,9 +99,9 @@ void load_live(const ChunkTable& chunks, const BlockRef& ref, uint32_t columns, 
 
 }  // namespace
 
-const Snapshot* ChunkSource::find_live(int64_t id) const {
+const Snapshot* ChunkSource::find_live(int64_t snapshot) const {
   for (const LiveSnapshot& live : live_) {
-    if (live.id == id) return live.snapshot;
+    if (live.id == snapshot) return live.snapshot;
   }
   return nullptr;
 }

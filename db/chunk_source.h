@@ -49,6 +49,8 @@ class ChunkSource {
   // is the same in every call, or clear() in between.
   Result<const ChunkBlock*> load(const BlockRef& ref, uint32_t columns);
   void clear() { cache_.clear(); }
+  // The snapshot if it is in memory, else null.
+  const Snapshot* find_live(int64_t snapshot) const;
 
  private:
   struct Cached {
@@ -58,7 +60,6 @@ class ChunkSource {
     std::unique_ptr<ChunkBlock> columns;
   };
 
-  const Snapshot* find_live(int64_t id) const;
   Result<std::vector<BlockRef>> list_stored(int64_t snapshot);
   Result<void> load_stored(const BlockRef& ref, uint32_t columns, ChunkBlock& block);
   Cached& cache_slot();

@@ -1,11 +1,13 @@
 #include "db/query.h"
 
 #include <charconv>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "db/query_guard.h"
+#include "db/query_statements.h"
 #include "db/statement.h"
 
 namespace residue {
@@ -73,10 +75,11 @@ int pass_rows(sqlite3_stmt* statement, RowSink& sink) {
 
 }  // namespace
 
-Result<void> query(Database& database, std::string_view sql, RowSink& sink,
-                   std::span<const Cell> parameters) {
+Result<void> for_each_statement(
+    Database& database, std::string_view sql, std::set<ColumnRead>* reads,
+    const std::function<Result<void>(Statement& statement, const QueryGuard& guard)>& use) {
   sqlite3* db = database.handle();
-  QueryGuard guard(db);
+  QueryGuard guard(db, reads);
   sql = sql.substr(0, sql.find('\0'));  // where SQLite would stop, without saying so
   bool any = false;
   const char* at = sql.data();
@@ -92,12 +95,21 @@ Result<void> query(Database& database, std::string_view sql, RowSink& sink,
     any = true;
     Statement statement = Statement::adopt(db, raw);
     if (sqlite3_stmt_readonly(raw) == 0) return refusal("changing the database");
-    RESIDUE_TRY(statement.bind_cells(parameters));
-    const int rc = pass_rows(raw, sink);
-    if (rc != SQLITE_DONE) return query_error(database, guard, rc);
+    RESIDUE_TRY(use(statement, guard));
   }
   if (!any) return Error{ErrorCode::kUsage, "there is no SQL statement", {}};
   return {};
+}
+
+Result<void> query(Database& database, std::string_view sql, RowSink& sink,
+                   std::span<const Cell> parameters) {
+  return for_each_statement(database, sql, nullptr,
+                            [&](Statement& statement, const QueryGuard& guard) -> Result<void> {
+                              RESIDUE_TRY(statement.bind_cells(parameters));
+                              const int rc = pass_rows(statement.get(), sink);
+                              if (rc != SQLITE_DONE) return query_error(database, guard, rc);
+                              return {};
+                            });
 }
 
 namespace {
@@ -126,6 +138,31 @@ Error no_such_snapshot(Database& database, std::string_view text) {
 
 }  // namespace
 
+namespace {
+
+// How many snapshots before the newest: 0 for "latest", N for "latest-N".
+std::optional<int64_t> steps_back(std::string_view text) {
+  constexpr std::string_view kLatest = "latest";
+  if (text == kLatest) return 0;
+  if (!text.starts_with("latest-")) return std::nullopt;
+  int64_t steps = 0;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data() + kLatest.size() + 1, end, steps);
+  return parsed.ec == std::errc() && parsed.ptr == end && steps >= 0 ? std::optional(steps)
+                                                                     : std::nullopt;
+}
+
+Result<std::optional<int64_t>> find_latest(sqlite3* db, int64_t steps) {
+  RESIDUE_ASSIGN(
+      Statement find,
+      Statement::prepare(db, "SELECT id FROM snapshot ORDER BY id DESC LIMIT 1 OFFSET ?"));
+  RESIDUE_TRY(find.bind(steps));
+  RESIDUE_ASSIGN(const bool found, find.step());
+  return found ? std::optional(find.integer(0)) : std::nullopt;
+}
+
+}  // namespace
+
 Result<int64_t> resolve_snapshot(Database& database, std::string_view text) {
   int64_t id = -1;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), id);
@@ -141,20 +178,13 @@ Result<int64_t> resolve_snapshot(Database& database, std::string_view text) {
   }
   const auto found = find->step();
   if (!found) return Error(found.error()).in(database.path());
-  if (!*found) return no_such_snapshot(database, text);
-  return find->integer(0);
-}
-
-Result<void> diff_rows(Database& database, int64_t from, int64_t to, std::string_view dimension,
-                       int64_t limit, RowSink& sink) {
-  const std::vector<Cell> parameters = {from, to, dimension, limit > 0 ? limit : int64_t{-1}};
-  return query(database,
-               "SELECT dimension, key, count_before, bytes_before, count_after, bytes_after, "
-               "count_delta, bytes_delta, leaked_bytes_delta FROM diff "
-               "WHERE from_snapshot = ?1 AND to_snapshot = ?2 AND (?3 = '' OR dimension = ?3) "
-               "AND (count_delta <> 0 OR bytes_delta <> 0 OR leaked_bytes_delta <> 0) "
-               "ORDER BY bytes_delta DESC, dimension, key LIMIT ?4",
-               sink, parameters);
+  if (*found) return find->integer(0);
+  if (const auto steps = steps_back(text)) {
+    const auto latest = find_latest(database.handle(), *steps);
+    if (!latest) return Error(latest.error()).in(database.path());
+    if (*latest) return **latest;
+  }
+  return no_such_snapshot(database, text);
 }
 
 }  // namespace residue

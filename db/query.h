@@ -19,13 +19,8 @@ namespace residue {
 Result<void> query(Database& database, std::string_view sql, RowSink& sink,
                    std::span<const Cell> parameters = {});
 
-// The id of the snapshot that `text` names: an id, a label, or, if empty, the newest. kNotFound
-// tells what there is.
+// The id of the snapshot that `text` names: an id, a label, 'latest' or 'latest-N' (N imports
+// before it), or, if empty, the newest. kNotFound tells what there is.
 Result<int64_t> resolve_snapshot(Database& database, std::string_view text);
-
-// Rows of `diff` from one snapshot to another that differ, most grown first. `dimension` empty:
-// all; `limit` 0: all.
-Result<void> diff_rows(Database& database, int64_t from, int64_t to, std::string_view dimension,
-                       int64_t limit, RowSink& sink);
 
 }  // namespace residue

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <utility>
 
 namespace residue {
 namespace {
@@ -61,23 +62,32 @@ const char* name_of(int action) {
 
 }  // namespace
 
-QueryGuard::QueryGuard(sqlite3* db) : db_(db) { sqlite3_set_authorizer(db, &decide, this); }
+QueryGuard::QueryGuard(sqlite3* db, std::set<ColumnRead>* reads) : db_(db), reads_(reads) {
+  sqlite3_set_authorizer(db, &decide, this);
+}
 
 QueryGuard::~QueryGuard() { sqlite3_set_authorizer(db_, nullptr, nullptr); }
 
 int QueryGuard::decide(void* self, int action, const char* first, const char* second, const char*,
                        const char*) {
+  auto* const guard = static_cast<QueryGuard*>(self);
+  const auto note = [guard](std::string table, const char* column) {
+    if (guard->reads_ != nullptr) guard->reads_->insert({std::move(table), column});
+  };
   switch (action) {
     case SQLITE_SELECT:
-    case SQLITE_READ:
     case SQLITE_RECURSIVE:
+      return SQLITE_OK;
+    case SQLITE_READ:
+      note(first == nullptr ? "" : first, second == nullptr ? "" : second);
       return SQLITE_OK;
     case SQLITE_FUNCTION:
       if (second == nullptr || std::string_view(second) != "load_extension") return SQLITE_OK;
       break;
     case SQLITE_PRAGMA:
-      if (pragma_reads(first, second)) return SQLITE_OK;
-      break;
+      if (!pragma_reads(first, second)) break;
+      note(std::string("pragma_").append(first), "");
+      return SQLITE_OK;
     case SQLITE_UPDATE:
       // The first use of a table-valued function (json_each) or of `chunk` declares it, which
       // SQLite reports like this. A real update of the schema table it refuses itself (DEFENSIVE).
@@ -86,7 +96,7 @@ int QueryGuard::decide(void* self, int action, const char* first, const char* se
     default:
       break;
   }
-  auto& refused = static_cast<QueryGuard*>(self)->refused_;
+  std::string& refused = guard->refused_;
   refused = name_of(action);
   if (action == SQLITE_PRAGMA && first != nullptr) refused += std::string(" ") + first;
   if (action == SQLITE_FUNCTION) refused += std::string(" ") + second;

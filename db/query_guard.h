@@ -6,13 +6,17 @@
 
 #include <sqlite3.h>
 
+#include <set>
 #include <string>
+
+#include "db/query_reads.h"
 
 namespace residue {
 
 class QueryGuard {
  public:
-  explicit QueryGuard(sqlite3* db);
+  // `reads`, if not null, receives each column that a statement prepared meanwhile reads.
+  explicit QueryGuard(sqlite3* db, std::set<ColumnRead>* reads = nullptr);
   ~QueryGuard();
   QueryGuard(const QueryGuard&) = delete;
   QueryGuard& operator=(const QueryGuard&) = delete;
@@ -25,6 +29,7 @@ class QueryGuard {
   static int decide(void* self, int action, const char* first, const char* second,
                     const char* database, const char* trigger);
   sqlite3* db_;
+  std::set<ColumnRead>* reads_;
   std::string refused_;
 };
 

@@ -26,6 +26,7 @@ CREATE TABLE snapshot (
   id INTEGER PRIMARY KEY, label TEXT UNIQUE, taken_at TEXT, source TEXT, source_bytes INTEGER,
   format TEXT, os TEXT, arch TEXT, pid INTEGER, executable TEXT, complete INTEGER,
   tool_version TEXT, imported_at TEXT, chunk_count INTEGER NOT NULL, process TEXT, dump_id TEXT,
+  reference_count INTEGER,
   snapshot INTEGER GENERATED ALWAYS AS (id) VIRTUAL);
 CREATE INDEX snapshot_by_source ON snapshot (source);
 CREATE INDEX snapshot_by_dump ON snapshot (dump_id);
@@ -164,6 +165,12 @@ CREATE VIEW usage AS SELECT s.id AS snapshot, k.dimension AS dimension, k.key AS
   r.used_count AS used_count, r.used_bytes AS used_bytes,
   r.leaked_count AS leaked_count, r.leaked_bytes AS leaked_bytes
 FROM snapshot s NOT INDEXED CROSS JOIN usage_row r ON r.snapshot = s.id JOIN usage_key k ON k.id = r.key;
+
+CREATE TABLE reference_block (
+  snapshot INTEGER NOT NULL, block INTEGER NOT NULL, first_id INTEGER NOT NULL,
+  chunk_count INTEGER NOT NULL, reference_count INTEGER NOT NULL,
+  lowest_target INTEGER NOT NULL, highest_target INTEGER NOT NULL, data BLOB NOT NULL,
+  PRIMARY KEY (snapshot, block));
 
 CREATE VIEW usage_by_type AS SELECT snapshot, key, used_count, used_bytes, leaked_count,
   leaked_bytes FROM usage WHERE dimension = 'type';

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "db/chunk_encoder.h"
+#include "db/reference_block.h"
 #include "db/snapshot_tables.h"
 #include "db/statement.h"
 #include "db/store_rows.h"
@@ -121,7 +122,12 @@ Result<StoreOutcome> store_in_transaction(sqlite3* db, const Snapshot& snapshot,
   RESIDUE_ASSIGN(const int64_t id,
                  insert_snapshot(db, snapshot, label, wanted, options.tool_version));
   RESIDUE_TRY(store_rows(db, id, snapshot));
-  if (with_chunks) RESIDUE_TRY(store_chunks(db, id, snapshot));
+  if (with_chunks) {
+    RESIDUE_TRY(store_chunks(db, id, snapshot));
+    RESIDUE_TRY(store_references(db, id, snapshot, options.references, options.jobs));
+  } else {
+    RESIDUE_TRY(note_references(db, id, snapshot));
+  }
   RESIDUE_TRY(transaction.commit());
   return StoreOutcome{id, false, same.has_value(), label};
 }
@@ -144,6 +150,7 @@ Result<int64_t> attach_live(Database& database, const Snapshot& snapshot,
     return Error{ErrorCode::kUsage, database.path() + ": not a database in memory", {}};
   }
   RESIDUE_TRY(ChunkEncoder(snapshot).check());
+  if (has_references(snapshot)) RESIDUE_TRY(check_references(snapshot));
   auto outcome = store_in_transaction(database.handle(), snapshot, options, false);
   if (!outcome) return std::move(outcome).error();
   if (!outcome->already_there) database.add_live(outcome->id, snapshot);

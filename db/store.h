@@ -9,6 +9,7 @@
 
 #include "analyzer/snapshot.h"
 #include "db/database.h"
+#include "db/store_references.h"
 #include "formats/base/result.h"
 
 namespace residue {
@@ -18,6 +19,8 @@ struct StoreOptions {
   // A dump that is there already is stored anew, under the same id, and with its label unless the
   // snapshot brings one.
   bool replace = false;
+  StoreReferences references = StoreReferences::kWithinBudget;
+  unsigned jobs = 0;  // threads that encode references; 0 for one per processor
 };
 
 struct StoreOutcome {

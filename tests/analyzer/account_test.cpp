@@ -29,6 +29,7 @@ void expect_account_adds_up(const Snapshot& snapshot, const Image& image) {
   }
   EXPECT_EQ(bytes, mapped);
   EXPECT_EQ(account_in_dump, in_dump);
+  test::expect_memory_adds_up(snapshot, image);
 }
 
 uint64_t account_of(const Snapshot& snapshot, const std::string& category) {

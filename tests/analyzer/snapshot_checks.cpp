@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "formats/base/text.h"
@@ -135,6 +136,37 @@ void expect_counters(const Snapshot& snapshot, const GlibcHeapBuilder& heap) {
   EXPECT_EQ(row.used_count, mmapped);
   EXPECT_EQ(row.mapped_bytes, heap.mmapped_bytes());
   EXPECT_EQ(row.problem, "");
+}
+
+void expect_memory_adds_up(const Snapshot& snapshot, const Image& image) {
+  uint64_t mapped = 0, in_dump = 0;
+  for (const Region& region : image.regions) {
+    mapped += region.range.size.value();
+    if (region.backing != Backing::kAbsent) in_dump += region.bytes.size();
+  }
+  uint64_t bytes = 0, rows_in_dump = 0;
+  std::map<std::string, uint64_t> by_category;
+  for (const MemoryRow& row : snapshot.memory) {
+    bytes += row.bytes;
+    rows_in_dump += row.in_dump;
+    by_category[row.category] += row.bytes;
+    EXPECT_LE(row.in_dump, row.bytes) << row.category << " " << row.name;
+    EXPECT_GT(row.bytes + row.count, 0U) << row.category << " " << row.name;
+    if (row.rss) {
+      EXPECT_LE(*row.rss, row.bytes) << row.category << " " << row.name;
+    }
+    if (row.heap) {
+      EXPECT_LT(*row.heap, snapshot.heaps.size());
+    }
+  }
+  EXPECT_EQ(bytes, mapped);
+  EXPECT_EQ(rows_in_dump, in_dump);
+  std::map<std::string, uint64_t> account;
+  for (const AccountRow& row : snapshot.account) account[row.category] = row.bytes;
+  EXPECT_EQ(by_category["live chunks"] + by_category["leaked chunks"], account["used chunks"]);
+  for (const char* same : {"free chunks", "cached chunks", "module text", "module data", "vdso"}) {
+    EXPECT_EQ(by_category[same], account[same]) << same;
+  }
 }
 
 }  // namespace residue::test

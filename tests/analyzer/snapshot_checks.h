@@ -5,6 +5,7 @@
 #include <string>
 
 #include "analyzer/snapshot.h"
+#include "formats/image.h"
 #include "tests/analyzer/glibc_heap_builder.h"
 
 namespace residue::test {
@@ -27,5 +28,9 @@ bool all_verified(const Snapshot& snapshot);
 void expect_chunks(const Snapshot& snapshot, const GlibcHeapBuilder& heap);
 // All heaps are verified, and their counters are those that mallinfo() would have given.
 void expect_counters(const Snapshot& snapshot, const GlibcHeapBuilder& heap);
+
+// The rows of `memory` are disjoint parts of the image: their sums are those of its regions, and of
+// the rows of `account`.
+void expect_memory_adds_up(const Snapshot& snapshot, const Image& image);
 
 }  // namespace residue::test

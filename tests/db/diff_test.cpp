@@ -1,4 +1,6 @@
 // The view `diff`: right for keys on either side, and fast for one pair of many.
+#include "db/diff.h"
+
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -104,19 +106,33 @@ TEST(Diff, OnePairOfManyIsFast) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(500));
 }
 
-TEST(DiffRows, LeavesOutWhatIsUnchangedAndStartsWithTheMostGrown) {
+// Snapshots without a process: compared by name, as far as the keys go the same.
+std::vector<std::vector<std::string>> changed(Database& database, const char* dimension,
+                                              int64_t limit, bool by_name) {
+  DiffRequest request;
+  request.from = 1;
+  request.to = 2;
+  request.by_name = by_name;
+  request.dimension = dimension;
+  request.limit = limit;
+  testing::Rows rows;
+  EXPECT_TRUE(changed_keys(database, request, rows));
+  return rows.rows;
+}
+
+TEST(ChangedKeys, LeaveOutWhatIsUnchangedAndStartWithTheMostGrown) {
   Database database = three();
-  testing::Rows all;
-  ASSERT_TRUE(diff_rows(database, 1, 2, "", 0, all));
-  ASSERT_EQ(all.rows.size(), 4U);
-  EXPECT_EQ(all.rows[0][1], "Grown");
-  EXPECT_EQ(all.rows[1][1], "New");
-  testing::Rows types;
-  ASSERT_TRUE(diff_rows(database, 1, 2, "type", 2, types));
-  EXPECT_EQ(types.rows.size(), 2U);
-  testing::Rows sites;
-  ASSERT_TRUE(diff_rows(database, 1, 2, "site", 0, sites));
-  EXPECT_EQ(sites.rows.size(), 1U);
+  const auto all = changed(database, "", 0, true);
+  ASSERT_EQ(all.size(), 4U);
+  EXPECT_EQ(all[0][1], "Grown");
+  EXPECT_EQ(all[1][1], "New");
+  EXPECT_EQ(changed(database, "type", 2, true).size(), 2U);
+  EXPECT_EQ(changed(database, "site", 0, true).size(), 1U);
+  testing::Rows refused;
+  DiffRequest by_address;
+  by_address.from = 1;
+  by_address.to = 2;
+  EXPECT_FALSE(changed_keys(database, by_address, refused)) << "of different processes";
 }
 
 }  // namespace
