@@ -214,8 +214,9 @@ Judgement judge_gates(const Options& options, const GateInput& input,
       say() << "note: nothing is called '" << cut_text(printable(key), kMaxFoundText)
             << "': --fail-on '" << printable(rule.text) << "' takes it for 0\n";
     }
-    if (judged.verdict.state == GateVerdict::State::kNoBaseline) {
-      say() << "no baseline yet: --fail-on '" << printable(rule.text) << "' was not judged\n";
+    if (judged.verdict.state == GateVerdict::State::kNotYet) {
+      say() << "there is not " << judged.verdict.missing << " yet: --fail-on '"
+            << printable(rule.text) << "' was not judged\n";
     }
     if (!judged.breached()) continue;
     judgement.exit_code = std::max(judgement.exit_code, kExitBreached);

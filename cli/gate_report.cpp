@@ -231,8 +231,9 @@ Finding growth_of(const std::string& dimension, const std::string& key, double b
 }
 
 Result<void> Collector::growth(const std::string& dimension) {
-  RESIDUE_ASSIGN(const auto before, gate_keys(*input_.baseline, dimension));
-  RESIDUE_ASSIGN(const auto after, gate_keys(input_.current, dimension));
+  RESIDUE_ASSIGN(const GateNames names, gate_names(*input_.baseline, input_.current));
+  RESIDUE_ASSIGN(const auto before, gate_keys(*input_.baseline, dimension, names));
+  RESIDUE_ASSIGN(const auto after, gate_keys(input_.current, dimension, names));
   std::map<std::string_view, double> old;
   for (const GateKey& key : before) old[key.key] = key.used_bytes;
   std::vector<Finding> found;

@@ -35,9 +35,9 @@ Case case_of(const DumpReport& dump, const GateRule& rule, const JudgedRule& jud
   if (judged.error) {
     result.outcome = "error";
     result.message = to_string(*judged.error);
-  } else if (judged.verdict.state == GateVerdict::State::kNoBaseline) {
+  } else if (judged.verdict.state == GateVerdict::State::kNotYet) {
     result.outcome = "skipped";
-    result.message = "no baseline yet";
+    result.message = std::string("there is not ") + judged.verdict.missing + " yet";
   } else if (judged.breached()) {
     result.outcome = "failure";
     result.message = "found " + gate_found_text(judged.verdict);

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "cli/cell_text.h"
+#include "cli/gate.h"
 #include "cli/source.h"
 #include "cli/sparkline.h"
 #include "cli/table.h"
@@ -312,6 +313,31 @@ Result<void> check_dimension(TrendSource& source, const std::string& dimension) 
   return Error{ErrorCode::kUsage, "no snapshot has a dimension '" + dimension + "'", {}};
 }
 
+// Judges the newest snapshot of each process (or program), measured against its first. Those with
+// one snapshot have no trend. The exit code.
+int judge_trends(Database& database, const std::vector<TrendGroup>& groups, const Options& options,
+                 std::ostream& err) {
+  int code = kExitDone;
+  bool judged = options.gates.empty();
+  for (const TrendGroup& group : groups) {
+    if (group.snapshots.size() < kFewestOfTrend) continue;
+    judged = true;
+    GateInput input;
+    input.current = {&database, group.snapshots.back()};
+    input.history = input.current;
+    input.baseline = GateSide{&database, group.snapshots.front()};
+    input.by_executable = group.grouping == TrendGrouping::kExecutable;
+    const Judgement judgement =
+        judge_gates(options, input, nullptr, name_of(group), groups.size() > 1, err);
+    code = std::max(code, judgement.exit_code);
+  }
+  if (!judged) {
+    err << "residue: " << printable(options.arguments[0])
+        << ": there is not a second snapshot yet: --fail-on was not judged\n";
+  }
+  return code;
+}
+
 }  // namespace
 
 Result<int> run_trend(const Options& options, Streams streams) {
@@ -333,11 +359,11 @@ Result<int> run_trend(const Options& options, Streams streams) {
   if (options.format != OutputFormat::kTable) {
     Renderer renderer(streams.out, options.format);
     RESIDUE_TRY(print_rows(database, request, options.limit, renderer));
-    return kExitDone;
+    return judge_trends(database, *groups, options, streams.err);
   }
-  done = print_groups(source, std::move(*groups), request, options.limit, streams.out);
+  done = print_groups(source, *groups, request, options.limit, streams.out);
   if (!done) return std::move(done).error().in(path);
-  return kExitDone;
+  return judge_trends(database, *groups, options, streams.err);
 }
 
 }  // namespace residue

@@ -122,10 +122,7 @@ Result<void> Parser::dimension(GateCondition* condition) {
   const GateMetric& metric = *condition->metric;
   const std::string name = metric.name;
   const size_t open = skip_blanks();
-  if (!accept("(")) {
-    if (metric.dimensions != GateDimensions::kRequired) return {};
-    return wrong(open, name + " needs a dimension: " + name + "(type)");
-  }
+  if (!accept("(")) return {};
   if (metric.dimensions == GateDimensions::kNone) return wrong(open, name + " has no dimensions");
   const size_t here = skip_blanks();
   condition->dimension = std::string(word());

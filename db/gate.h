@@ -38,9 +38,8 @@ enum class GateKind : uint8_t {
 
 enum class GateDimensions : uint8_t {
   kNone,      // the metric takes none
-  kUsage,     // any of those of `usage`, and 'shape'
+  kUsage,     // any of those of `usage`
   kHeapOnly,  // 'heap'
-  kRequired,  // as kUsage, but it has to be there
 };
 
 // What a breach is about; a report marks the findings of that kind as errors.
@@ -52,7 +51,7 @@ struct GateMetric {
   GateKind kind;
   GateDimensions dimensions;
   GateTopic topic;
-  // With a dimension: the column of `usage` or, for kHeapOnly, of `heap`.
+  // With a dimension: the column of `usage` or, for kHeapOnly, of `heap`; the measure of a slope.
   const char* column;
   // Without one: SQL that yields the value, and of what most of it is; ?1 is the snapshot.
   const char* total;

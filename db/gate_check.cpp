@@ -9,7 +9,9 @@
 #include <set>
 #include <utility>
 
+#include "db/diff_process.h"
 #include "db/leak_identity.h"
+#include "db/stable_name.h"
 #include "db/statement.h"
 
 namespace residue {
@@ -79,7 +81,18 @@ Result<std::vector<GateKey>> shape_keys(const GateSide& side) {
   return list;
 }
 
-Result<std::vector<GateKey>> usage_keys(const GateSide& side, std::string_view dimension) {
+void add_to(GateKey& sum, const GateKey& key) {
+  sum.used_count += key.used_count;
+  sum.used_bytes += key.used_bytes;
+  sum.leaked_count += key.leaked_count;
+  sum.leaked_bytes += key.leaked_bytes;
+}
+
+Result<std::vector<GateKey>> usage_keys(const GateSide& side, std::string_view dimension,
+                                        const GateNames& names) {
+  const SameBuild same_build = [&names](std::string_view module) {
+    return names.same_builds.contains(module);
+  };
   RESIDUE_ASSIGN(
       Statement rows,
       Statement::prepare(side.database->handle(),
@@ -90,12 +103,58 @@ Result<std::vector<GateKey>> usage_keys(const GateSide& side, std::string_view d
   for (;;) {
     RESIDUE_ASSIGN(const bool row, rows.step());
     if (!row) break;
-    const std::string key(rows.text(0));
+    const std::string key =
+        names.stable ? stable_name(dimension, rows.text(0), same_build) : std::string(rows.text(0));
     keys.push_back({key, key, real(rows, 1), real(rows, 2), real(rows, 3), real(rows, 4)});
   }
-  std::sort(keys.begin(), keys.end(),
-            [](const GateKey& a, const GateKey& b) { return a.key < b.key; });
+  std::stable_sort(keys.begin(), keys.end(),
+                   [](const GateKey& a, const GateKey& b) { return a.key < b.key; });
+  size_t size = 0;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (size > 0 && keys[size - 1].key == keys[i].key) {
+      add_to(keys[size - 1], keys[i]);
+    } else if (size++ != i) {
+      keys[size - 1] = std::move(keys[i]);
+    }
+  }
+  keys.resize(size);
   return keys;
+}
+
+Result<std::string> process_of(const GateSide& side) {
+  RESIDUE_ASSIGN(Statement row, Statement::prepare(side.database->handle(),
+                                                   "SELECT process FROM snapshot WHERE id = ?"));
+  RESIDUE_TRY(row.bind(side.snapshot));
+  RESIDUE_TRY(row.step());
+  return std::string(row.text(0));
+}
+
+Result<bool> same_process(const GateSide& before, const GateSide& after) {
+  if (before.database == after.database) {
+    RESIDUE_ASSIGN(const Kinship kinship,
+                   compare_processes(before.database->handle(), before.snapshot, after.snapshot));
+    return kinship.same_process;
+  }
+  RESIDUE_ASSIGN(const std::string one, process_of(before));
+  RESIDUE_ASSIGN(const std::string other, process_of(after));
+  return !one.empty() && one == other;
+}
+
+// The build-id of each module's name; empty if it is not known or there are several.
+Result<std::map<std::string, std::string>> builds_of(const GateSide& side) {
+  RESIDUE_ASSIGN(Statement rows,
+                 Statement::prepare(side.database->handle(),
+                                    "SELECT name, CASE WHEN count(DISTINCT build_id) = 1 AND "
+                                    "count(build_id) = count(*) THEN min(build_id) ELSE '' END "
+                                    "FROM module WHERE snapshot = ? AND name IS NOT NULL GROUP BY "
+                                    "name"));
+  RESIDUE_TRY(rows.bind(side.snapshot));
+  std::map<std::string, std::string> builds;
+  for (;;) {
+    RESIDUE_ASSIGN(const bool row, rows.step());
+    if (!row) return builds;
+    builds.emplace(rows.text(0), rows.text(1));
+  }
 }
 
 // Judges one rule: the values of its conditions, and which of them hold.
@@ -107,6 +166,8 @@ class Judge {
   Result<std::vector<GateFound>> found(const GateCondition& condition);
 
   const std::vector<std::string>& unknown_keys() const { return unknown_keys_; }
+  // A condition needed more snapshots than there are yet.
+  bool wants_snapshots() const { return wants_snapshots_; }
 
  private:
   using Values = std::vector<GateFound>;
@@ -135,6 +196,7 @@ class Judge {
 
   const GateInput& input_;
   std::vector<std::string> unknown_keys_;
+  bool wants_snapshots_ = false;
 };
 
 template <typename Pair>
@@ -213,10 +275,13 @@ Result<Judge::Values> Judge::usage_values(const GateCondition& condition) {
   const GateMetric& metric = *condition.metric;
   const bool grows = metric.kind == GateKind::kGrowth;
   std::vector<GateKey> before;
+  GateNames names;
   if (grows) {
-    RESIDUE_ASSIGN(before, gate_keys(*input_.baseline, condition.dimension));
+    RESIDUE_ASSIGN(names, gate_names(*input_.baseline, input_.current));
+    RESIDUE_ASSIGN(before, gate_keys(*input_.baseline, condition.dimension, names));
   }
-  RESIDUE_ASSIGN(const std::vector<GateKey> after, gate_keys(input_.current, condition.dimension));
+  RESIDUE_ASSIGN(const std::vector<GateKey> after,
+                 gate_keys(input_.current, condition.dimension, names));
   RESIDUE_TRY(check_figures(condition, before, after));
   Values values;
   bool named = false;  // the key that the condition names is there
@@ -238,8 +303,9 @@ Result<Judge::Values> Judge::usage_values(const GateCondition& condition) {
 // One value: how many keys leak that did not; called by the largest of them.
 Result<Judge::Values> Judge::new_leaks(const GateCondition& condition) {
   const std::string dimension = condition.dimension.empty() ? "shape" : condition.dimension;
-  RESIDUE_ASSIGN(const std::vector<GateKey> before, gate_keys(*input_.baseline, dimension));
-  RESIDUE_ASSIGN(const std::vector<GateKey> after, gate_keys(input_.current, dimension));
+  RESIDUE_ASSIGN(const GateNames names, gate_names(*input_.baseline, input_.current));
+  RESIDUE_ASSIGN(const std::vector<GateKey> before, gate_keys(*input_.baseline, dimension, names));
+  RESIDUE_ASSIGN(const std::vector<GateKey> after, gate_keys(input_.current, dimension, names));
   RESIDUE_TRY(check_figures(condition, before, after));
   GateFound found;
   double most = -1;
@@ -254,26 +320,54 @@ Result<Judge::Values> Judge::new_leaks(const GateCondition& condition) {
   return Values{std::move(found)};
 }
 
+// Rows of `trend` for the process, or the program, that the snapshot is of.
 Result<Judge::Values> Judge::slopes(const GateCondition& condition) {
   if (!input_.history) {
     return Error{ErrorCode::kUsage, "slopes are those of a database of snapshots", {}};
   }
-  auto rows = Statement::prepare(input_.history->database->handle(),
-                                 "SELECT key, slope FROM trend WHERE dimension = ?");
-  if (!rows) {
-    return Error{ErrorCode::kNotFound, "there is no table 'trend' to take slopes from", {}};
-  }
-  RESIDUE_TRY(rows->bind(condition.dimension));
+  sqlite3* db = input_.history->database->handle();
+  RESIDUE_ASSIGN(
+      Statement self,
+      Statement::prepare(db, "SELECT process, pid, executable FROM snapshot WHERE id = ?"));
+  RESIDUE_TRY(self.bind(input_.history->snapshot));
+  RESIDUE_TRY(self.step());
+  const std::string process(self.text(0));
+  const int64_t pid = self.integer(1);
+  const std::string executable(self.text(2));
+  const bool by_process = !process.empty() && !input_.by_executable;
+  std::string sql =
+      "SELECT key, slope, unit FROM trend WHERE measure = ?1 AND grouping = ?2 AND dimension = ?3";
+  sql.append(by_process ? " AND process = ?4" : " AND executable = ?4");
+  if (!by_process && !input_.by_executable) sql.append(" AND process IS NULL AND pid = ?5");
+  RESIDUE_ASSIGN(Statement rows, Statement::prepare(db, sql));
+  const bool total = condition.dimension.empty();
+  const std::string measure = condition.metric->column;
+  const Cell cells[] = {std::string_view(measure),
+                        std::string_view(input_.by_executable ? "executable" : "process"),
+                        std::string_view(total ? "total" : condition.dimension.c_str()),
+                        std::string_view(by_process ? process : executable), pid};
+  RESIDUE_TRY(rows.bind_cells(cells));
   Values values;
+  bool any = false;
   for (;;) {
-    RESIDUE_ASSIGN(const bool row, rows->step());
-    if (!row) return values;
-    if (condition.key && *condition.key != rows->text(0)) continue;
+    RESIDUE_ASSIGN(const bool row, rows.step());
+    if (!row) break;
+    any = true;
+    if (sqlite3_column_type(rows.get(), 1) == SQLITE_NULL) continue;
+    if (rows.text(2) != "per hour") {
+      return Error{ErrorCode::kNotFound, "times of the snapshots are missing or equal", {}};
+    }
+    const std::string_view key = rows.text(0);
+    if (total && key != measure.substr(0, measure.find('_'))) continue;
+    if (condition.key && *condition.key != key) continue;
     GateFound found;
-    found.key = std::string(rows->text(0));
-    found.value = real(*rows, 1);
+    if (!total) found.key = std::string(key);
+    found.value = real(rows, 1);
     values.push_back(std::move(found));
   }
+  wants_snapshots_ |= !any;
+  if (any && values.empty() && condition.key) add_unknown(condition, &values);
+  return values;
 }
 
 Result<Judge::Values> Judge::values(const GateCondition& condition) {
@@ -363,9 +457,26 @@ bool needs_baseline(const GateCondition& condition) {
 
 }  // namespace
 
-Result<std::vector<GateKey>> gate_keys(const GateSide& side, std::string_view dimension) {
+Result<GateNames> gate_names(const GateSide& before, const GateSide& after) {
+  GateNames names;
+  RESIDUE_ASSIGN(const bool same, same_process(before, after));
+  if (same) return names;
+  names.stable = true;
+  RESIDUE_ASSIGN(const auto old_builds, builds_of(before));
+  RESIDUE_ASSIGN(const auto new_builds, builds_of(after));
+  for (const auto& [name, build] : new_builds) {
+    const auto it = old_builds.find(name);
+    if (!build.empty() && it != old_builds.end() && it->second == build) {
+      names.same_builds.insert(name);
+    }
+  }
+  return names;
+}
+
+Result<std::vector<GateKey>> gate_keys(const GateSide& side, std::string_view dimension,
+                                       const GateNames& names) {
   if (dimension == "shape") return shape_keys(side);
-  return usage_keys(side, dimension);
+  return usage_keys(side, dimension, names);
 }
 
 Result<GateVerdict> check_gate(const GateRule& rule, const GateInput& input) {
@@ -373,7 +484,8 @@ Result<GateVerdict> check_gate(const GateRule& rule, const GateInput& input) {
   GateVerdict verdict;
   for (const std::vector<GateCondition>& all_of : rule.any_of) {
     if (!input.baseline && std::any_of(all_of.begin(), all_of.end(), needs_baseline)) {
-      verdict.state = GateVerdict::State::kNoBaseline;
+      verdict.state = GateVerdict::State::kNotYet;
+      verdict.missing = "a baseline";
       continue;
     }
     auto held = holds_all(judge, all_of, &verdict);
@@ -381,6 +493,10 @@ Result<GateVerdict> check_gate(const GateRule& rule, const GateInput& input) {
     if (!*held) continue;
     verdict.state = GateVerdict::State::kBreached;
     break;
+  }
+  if (verdict.state == GateVerdict::State::kKept && judge.wants_snapshots()) {
+    verdict.state = GateVerdict::State::kNotYet;
+    verdict.missing = "a second snapshot";
   }
   verdict.unknown_keys = judge.unknown_keys();
   return verdict;

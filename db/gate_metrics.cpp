@@ -94,14 +94,16 @@ constexpr std::array kMetrics = {
                kLeakedBytes, "leaked_bytes less those of the baseline"},
     GateMetric{"new_leaks", kCount, kNew, Dim::kUsage, Topic::kLeaks, "leaked_count", nullptr,
                "kinds of leaks (with a dimension: keys that leak) that the baseline has not"},
-    GateMetric{"slope", kBytesPerHour, kSlope, Dim::kRequired, Topic::kGrowth, nullptr, nullptr,
-               "bytes by which a key grows in an hour, over all snapshots of the process"},
+    GateMetric{"slope", kBytesPerHour, kSlope, Dim::kUsage, Topic::kGrowth, "used_bytes", nullptr,
+               "bytes that used_bytes gains in an hour, over the snapshots of the process"},
+    GateMetric{"leaked_slope", kBytesPerHour, kSlope, Dim::kUsage, Topic::kLeaks, "leaked_bytes",
+               nullptr, "the same of leaked_bytes"},
     GateMetric{"rows", kCount, kRows, Dim::kNone, Topic::kRows, nullptr, nullptr,
                "rows that a query returned"},
 };
 
-constexpr std::array<const char*, 8> kDimensions = {"type", "owner", "site",   "module",
-                                                    "size", "heap",  "region", "shape"};
+constexpr std::array<const char*, 10> kDimensions = {
+    "type", "site", "module", "owner", "heap", "size", "region", "shape", "allocator", "mapping"};
 
 }  // namespace
 

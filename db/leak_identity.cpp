@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "db/stable_name.h"
+
 namespace residue {
 namespace {
 
@@ -82,10 +84,10 @@ std::vector<std::string_view> split(std::string_view shape) {
 }  // namespace
 
 std::string leak_identity(std::string_view type, std::string_view module, std::string_view shape) {
-  std::string identity(module);
-  identity.append("|").append(type).append("|");
+  std::string identity = stable_name("module", module);
+  identity.append("|").append(stable_name("type", type)).append("|");
   const std::vector<std::string_view> texts = split(shape);
-  if (texts.empty()) return identity.append(shape);
+  if (texts.empty()) return identity.append(stable_name("shape", shape));
   // A head that is only a size, or text, has no type that says what its members are.
   const Part head = part_of(texts.front());
   const bool typed = !head.sized;
@@ -101,7 +103,8 @@ std::string leak_identity(std::string_view type, std::string_view module, std::s
     if (part.sized && (typed || !part.exact)) {
       loose += part.count;
     } else {
-      names.push_back(std::to_string(part.count).append(kTimes).append(part.name));
+      names.push_back(
+          std::to_string(part.count).append(kTimes).append(stable_name("type", part.name)));
     }
   }
   std::sort(names.begin(), names.end());

@@ -2,8 +2,8 @@
 //
 // A row of `cluster` describes one kind of leak by its shape, in which the lengths of texts and
 // buffers are whatever this process happened to hold. The identity leaves out all that differs
-// from run to run without meaning: these lengths, what is shared, addresses. Two rows of one
-// snapshot can have one identity; their numbers add up.
+// from run to run without meaning: these lengths, what is shared, and what stable_name() takes out.
+// Two rows of one snapshot can have one identity; their numbers add up.
 #pragma once
 
 #include <string>

@@ -49,10 +49,20 @@ TEST(Options, StacksTakeAThreadAndALimit) {
   EXPECT_EQ(options->jobs, 3U);
 }
 
+TEST(Options, GatesAddUp) {
+  const auto options = parse({"leaks", "core", "--fail-on", "leaked_bytes > 0", "--fail-on",
+                              "growth(type) > 1MB", "--baseline", "monday"});
+  ASSERT_TRUE(options);
+  ASSERT_EQ(options->gates.size(), 2U);
+  EXPECT_EQ(options->gates[1].text, "growth(type) > 1MB");
+  EXPECT_EQ(options->baseline, "monday");
+}
+
 TEST(Options, CompletionKnowsCommandsAndOptions) {
   const std::string script = completion_script();
   for (const char* word :
-       {"analyze", "stacks", "--symbols", "--tid", "--format", "tsv", "--suppressions"}) {
+       {"analyze", "stacks", "--symbols", "--tid", "--format", "tsv", "--suppressions", "--fail-on",
+        "--baseline", "sarif", "junit", "leaked_bytes", "new_leaks"}) {
     EXPECT_NE(script.find(word), std::string::npos) << word;
   }
 }
@@ -64,23 +74,30 @@ TEST(Options, AbbreviationsAreRefused) {
 }
 
 TEST(Options, WrongUsageIsAnError) {
-  for (const std::vector<const char*>& words :
-       std::vector<std::vector<const char*>>{{},
-                                             {"nonsense"},
-                                             {"info"},
-                                             {"info", "a", "b"},
-                                             {"explain", "core"},
-                                             {"analyze"},
-                                             {"analyze", "a", "--format", "xml"},
-                                             {"analyze", "a", "--limit", "-1"},
-                                             {"analyze", "a", "--limit", "many"},
-                                             {"analyze", "a", "b", "--db", "d", "--label", "one"},
-                                             {"analyze", "a", "--label", "no database"},
-                                             {"info", "core", "--db", "x"},
-                                             {"info", "core", "--tid", "1"},
-                                             {"stacks", "core", "--tid", "main"},
-                                             {"stacks"},
-                                             {"info", "core", "--unknown"}}) {
+  for (const std::vector<const char*>& words : std::vector<std::vector<const char*>>{
+           {},
+           {"nonsense"},
+           {"info"},
+           {"info", "a", "b"},
+           {"explain", "core"},
+           {"analyze"},
+           {"analyze", "a", "--format", "xml"},
+           {"analyze", "a", "--limit", "-1"},
+           {"analyze", "a", "--limit", "many"},
+           {"analyze", "a", "b", "--db", "d", "--label", "one"},
+           {"analyze", "a", "--label", "no database"},
+           {"info", "core", "--db", "x"},
+           {"info", "core", "--tid", "1"},
+           {"stacks", "core", "--tid", "main"},
+           {"stacks"},
+           {"info", "core", "--fail-on", "leaked_bytes > 0"},
+           {"info", "core", "--format", "sarif"},
+           {"query", "core", "SELECT 1", "--format", "junit"},
+           {"query", "core", "SELECT 1", "--fail-on", "damage > 0"},
+           {"leaks", "core", "--fail-on", "rows > 0"},
+           {"leaks", "core", "--fail-on", "rubbish > 0"},
+           {"diff", "db", "1", "2", "--baseline", "1"},
+           {"info", "core", "--unknown"}}) {
     const auto options = parse(words);
     ASSERT_FALSE(options) << (words.empty() ? "(nothing)" : words.back());
     EXPECT_EQ(options.error().code, ErrorCode::kUsage);
