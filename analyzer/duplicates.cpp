@@ -8,7 +8,8 @@
 //      texts of most programs are alone, and end here.
 //   3. A table of the hashes whose counter has seen two or more, with exact counts and bytes.
 //   4. The rows that waste most: the bytes of their chunks are compared, so that a count is exact
-//      even if somebody built two texts of one hash.
+//      even if somebody built two texts of one hash. What occurs most often was compared in step 1
+//      already, with one before it that the cache still held; that is not read again.
 // Steps 2 and 3 are done for an eighth of all hashes at a time: the filter fits a cache then, and
 // the parts are independent. Rejected: sorting the hashes (a second for ten million), and a table
 // of all of them (400 MB).
@@ -44,9 +45,32 @@ constexpr uint64_t kCountersPerText = 8;
 constexpr size_t kMaxTexts = 1 << 20;
 
 struct Text {
+  static constexpr uint32_t kMaxUsable = ~uint32_t{0} >> 1;
+
   uint64_t hash;
   uint32_t chunk;
-  uint32_t usable;  // the largest number for what is larger
+  uint32_t usable : 31;  // at most kMaxUsable
+  uint32_t is_same : 1;  // the bytes are those of the text that RecentTexts had for its hash
+};
+static_assert(sizeof(Text) == 16);
+
+// For each hash that came up lately, one text. What it holds depends on nothing but the texts in
+// their order, so that step 4 can go through step 1's again.
+template <typename Value>
+class RecentTexts {
+ public:
+  struct Place {
+    uint64_t hash = 0;
+    Value value{};
+  };
+  RecentTexts() : places_(kPlaces) {}
+
+  Place& of(uint64_t hash) { return places_[hash % kPlaces]; }
+
+ private:
+  static constexpr size_t kPlaces = 4096;
+
+  std::vector<Place> places_;
 };
 
 // Of the first bytes of a chunk; empty if no text fills it.
@@ -92,6 +116,40 @@ class Releaser {
  private:
   uint64_t run_ = ~uint64_t{0};
   uint64_t released_ = 0;
+};
+
+// A chunk that may hold a text.
+struct Candidate {
+  ChunkId id;
+  uint64_t usable = 0;
+  const Run* run = nullptr;
+  uint64_t offset = 0;               // in the run's bytes
+  std::span<const std::byte> bytes;  // as far as they are in the dump
+};
+
+// Texts lie a cache miss apart, too irregularly for the hardware: each is asked for some chunks
+// before it is read. Without this two thirds of the time is waiting.
+template <typename F>
+class ReadAhead {
+ public:
+  explicit ReadAhead(F read) : read_(std::move(read)) {}
+
+  void add(const Candidate& candidate) {
+    __builtin_prefetch(candidate.bytes.data());
+    Candidate& place = ring_[count_++ % kAhead];
+    if (count_ > kAhead) read_(place);
+    place = candidate;
+  }
+  void finish() {
+    for (size_t i = count_ - std::min(count_, kAhead); i < count_; ++i) read_(ring_[i % kAhead]);
+  }
+
+ private:
+  static constexpr size_t kAhead = 16;
+
+  F read_;
+  std::array<Candidate, kAhead> ring_;
+  size_t count_ = 0;
 };
 
 // A piece of the heap, and the texts in it in the order of memory.
@@ -218,11 +276,12 @@ class DuplicateFinder {
     return type < is_text_.size() && is_text_[type] && s_.chunks.state[i] == ChunkState::kUsed;
   }
 
-  static std::span<const std::byte> text_at(Address start, ByteCount usable, const Run& run) {
-    const uint64_t at = (start - run.begin).value();
-    if (at >= run.bytes.size()) return {};
-    const auto there = std::min<uint64_t>(usable.value(), run.bytes.size() - at);
-    return text_in(run.bytes.subspan(at, there), usable.value());
+  static Candidate candidate(ChunkId id, Address start, ByteCount usable, const Run& run) {
+    Candidate c{id, usable.value(), &run, (start - run.begin).value(), {}};
+    if (c.offset < run.bytes.size()) {
+      c.bytes = run.bytes.subspan(c.offset, std::min(c.usable, run.bytes.size() - c.offset));
+    }
+    return c;
   }
 
   void read_texts() {
@@ -234,16 +293,25 @@ class DuplicateFinder {
       piece.last = static_cast<uint32_t>(uint64_t{count} * (i + 1) / pieces_.size());
       piece.texts = Column<Text>(piece.last - piece.first);
       Releaser releaser;
-      s_.chunks.map.for_each(
-          piece.first, piece.last,
-          [&](ChunkId id, Address start, ByteCount usable, const Run& run) {
-            if (!is_candidate(id.value())) return;
-            const auto text = text_at(start, usable, run);
-            if (text.empty()) return;
-            const auto size = std::min<uint64_t>(usable.value(), ~uint32_t{0});
-            piece.texts.push_back({hash_of(text), id.value(), static_cast<uint32_t>(size)});
-            releaser.at(run, (start - run.begin).value());
-          });
+      RecentTexts<std::span<const std::byte>> recent;
+      ReadAhead texts([&](const Candidate& c) {
+        const auto text = text_in(c.bytes, c.usable);
+        if (text.empty()) return;
+        Text found = {hash_of(text), c.id.value(), 0, 0};
+        found.usable = std::min<uint64_t>(c.usable, Text::kMaxUsable) & Text::kMaxUsable;
+        auto& place = recent.of(found.hash);
+        found.is_same = place.hash == found.hash && is_equal(place.value, text) ? 1 : 0;
+        if (found.is_same == 0) place = {found.hash, text};
+        piece.texts.push_back(found);
+        releaser.at(*c.run, c.offset);
+      });
+      s_.chunks.map.for_each(piece.first, piece.last,
+                             [&](ChunkId id, Address start, ByteCount usable, const Run& run) {
+                               if (is_candidate(id.value())) {
+                                 texts.add(candidate(id, start, usable, run));
+                               }
+                             });
+      texts.finish();
     });
   }
 
@@ -280,48 +348,58 @@ class DuplicateFinder {
     return all;
   }
 
+  static constexpr size_t kNoRow = ~size_t{0};
   struct Verified {
     uint64_t count = 0, bytes = 0;
   };
+
+  // REQUIRES: there is one in this chunk.
+  std::span<const std::byte> text_of(uint32_t chunk) const {
+    const ChunkId id(chunk);
+    const Candidate c = candidate(id, s_.chunks.map.address(id), s_.chunks.map.usable(id),
+                                  s_.chunks.map.run_of(id));
+    return text_in(c.bytes, c.usable);
+  }
+
+  static bool is_equal(std::span<const std::byte> a, std::span<const std::byte> b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
+  }
 
   // Compares the texts of each row with that of its first chunk.
   std::vector<DuplicateRow> compare(const std::vector<Repeated>& rows) const {
     std::unordered_map<uint64_t, size_t> by_hash;
     std::vector<std::span<const std::byte>> texts;
-    for (const Repeated& r : rows) {
-      by_hash.emplace(r.hash, texts.size());
-      const ChunkId id(r.first);
-      texts.push_back(
-          text_at(s_.chunks.map.address(id), s_.chunks.map.usable(id), s_.chunks.map.run_of(id)));
-    }
     SeenTwice some(rows.size());
     for (const Repeated& r : rows) {
+      by_hash.emplace(r.hash, texts.size());
       some.add(r.hash);
       some.add(r.hash);
+      texts.push_back(text_of(r.first));
     }
     std::vector<std::vector<Verified>> sums(pieces_.size());
     parallel_for(pieces_.size(), jobs_, [&](size_t i) {
-      const Piece& piece = pieces_[i];
       sums[i].resize(rows.size());
-      Releaser releaser;
-      size_t next = 0;
-      s_.chunks.map.for_each(
-          piece.first, piece.last,
-          [&](ChunkId id, Address start, ByteCount usable, const Run& run) {
-            if (next == piece.texts.size() || piece.texts[next].chunk != id.value()) return;
-            const uint64_t hash = piece.texts[next++].hash;
-            if (!some.contains(hash)) return;
-            const auto row = by_hash.find(hash);
-            if (row == by_hash.end()) return;
-            const auto text = text_at(start, usable, run);
-            const auto& first = texts[row->second];
-            if (!std::equal(text.begin(), text.end(), first.begin(), first.end())) return;
-            ++sums[i][row->second].count;
-            sums[i][row->second].bytes += usable.value();
-            releaser.at(run, (start - run.begin).value());
-          });
+      RecentTexts<size_t> recent;  // rows, or kNoRow for texts that are none's
+      for (const Text& text : pieces_[i].texts.span(0, pieces_[i].texts.size())) {
+        auto& place = recent.of(text.hash);
+        if (text.is_same == 0) {
+          place = {text.hash, kNoRow};
+          const auto row = some.contains(text.hash) ? by_hash.find(text.hash) : by_hash.end();
+          if (row != by_hash.end() && is_equal(text_of(text.chunk), texts[row->second])) {
+            place.value = row->second;
+          }
+        }
+        if (place.value == kNoRow) continue;
+        ++sums[i][place.value].count;
+        sums[i][place.value].bytes += usable_of(text);
+      }
     });
     return make_rows(rows, texts, sums);
+  }
+
+  uint64_t usable_of(const Text& text) const {
+    if (text.usable < Text::kMaxUsable) return text.usable;
+    return s_.chunks.map.usable(ChunkId(text.chunk)).value();
   }
 
   std::vector<DuplicateRow> make_rows(const std::vector<Repeated>& repeated,

@@ -251,6 +251,16 @@ Result<void> open_database(const std::string& path, std::optional<Database>* dat
   return {};
 }
 
+StoreOptions store_options(const Options& options) {
+  StoreOptions store;
+  store.tool_version = kVersion;
+  store.replace = options.replace;
+  store.jobs = options.jobs;
+  if (options.references == "always") store.references = StoreReferences::kAlways;
+  if (options.references == "never") store.references = StoreReferences::kNever;
+  return store;
+}
+
 // What a reader of "Stored as snapshot 3" should know besides.
 std::string outcome_text(const StoreOutcome& outcome, const std::string& label) {
   if (outcome.replaced) return " (in place of what was stored of this dump before)";
@@ -269,7 +279,7 @@ Result<std::optional<int64_t>> store_if_wanted(std::optional<Database>* database
                                                Streams streams) {
   if (options.database.empty()) return std::optional<int64_t>();
   if (!database->has_value()) RESIDUE_TRY(open_database(options.database, database));
-  auto stored = store(**database, snapshot, {kVersion, options.replace});
+  auto stored = store(**database, snapshot, store_options(options));
   if (!stored) return cannot_store(std::move(stored).error());
   const StoreOutcome outcome = *stored;
   if (!options.quiet) {

@@ -53,8 +53,11 @@ void append_real(std::string& out, double value) {
 }  // namespace
 
 bool is_address_column(std::string_view name) {
-  return name == "address" || name == "base" || name == "start" || name == "head" || name == "pc" ||
-         name == "sp" || name.ends_with("_address");
+  constexpr std::array<std::string_view, 12> kNames = {
+      "address",   "base",    "start",   "head",         "pc",     "sp",
+      "dominator", "suspect", "example", "accumulation", "source", "target"};
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end() ||
+         name.ends_with("_address");
 }
 
 void append_plain(std::string& out, const Cell& cell) {

@@ -41,6 +41,11 @@ constexpr Rule kRules[] = {
     {"suppression", "*", &Wanted::leaks},
     {"usage_row", "*", &Wanted::usage},
     {"usage_key", "*", &Wanted::usage},
+    {"reference", "*", &Wanted::references},
+    {"trend", "*", nullptr},  // of one snapshot there is none
+    {"chunk_diff", "*", &Wanted::leaks},
+    {"growth", "*", &Wanted::leaks},
+    {"diff_by_name", "*", &Wanted::usage},
     {"retainers", "*", &Wanted::retained},
     {"suspect", "*", &Wanted::retained},
     {"chunk", "", &Wanted::heaps},

@@ -28,7 +28,7 @@ const std::vector<Command>& commands() {
        "the main job: walk the heaps, find what leaked and who owns the rest",
        1,
        kAny,
-       {"db", "label", "replace", "limit", "no-retained", "baseline"},
+       {"db", "label", "replace", "limit", "no-retained", "references", "baseline"},
        "Prints a summary of each dump: its leaked clusters, what keeps the rest alive, suspects,\n"
        "types and owners. --no-retained leaves out what keeps what: it takes up to half of the\n"
        "time, and chunk.retained is then NULL. With --db every dump\n"
@@ -36,6 +36,9 @@ const std::vector<Command>& commands() {
        "that is already there is recognised, also a copy or a compressed one, and left as it is;\n"
        "with --replace it is stored anew under the same id. --limit N shows N rows per table (0:\n"
        "all).\n"
+       "Who refers to whom is stored too, unless the snapshot would take more than 7 bytes a "
+       "chunk;\n"
+       "--references always stores it in any case, --references never leaves it out.\n"
        "With --format json, csv or tsv: one row per dump; sarif and junit: the findings.\n"
        "--fail-on RULE makes the exit code 1 if a dump breaches the rule. Growth is measured "
        "against\n"
@@ -208,7 +211,9 @@ po::options_description command_options() {
       ("chunks", "each chunk that is new, gone or changed")                            //
       ("tid", po::value<uint32_t>()->value_name("N"), "this thread only")              //
       ("no-retained", "do not find out what keeps what")                               //
-      ("process", po::value<std::string>()->value_name("P"), "this process only")      //
+      ("references", po::value<std::string>()->value_name("WHEN"),
+       "store who refers to whom: auto (default), always or never")                //
+      ("process", po::value<std::string>()->value_name("P"), "this process only")  //
       ("executable", po::value<std::string>()->value_name("E"),
        "the runs of this executable as one series")  //
       ("measure", po::value<std::string>()->value_name("M"),
@@ -352,6 +357,13 @@ Result<Options> fill(const po::variables_map& values) {
   options.strict = values.count("strict") != 0;
   options.progress = values.count("no-progress") == 0 && !options.quiet;
   options.retained = values.count("no-retained") == 0;
+  if (values.count("references") != 0) {
+    options.references = text(values, "references");
+    const std::string& when = options.references;
+    if (when != "auto" && when != "always" && when != "never") {
+      return usage_error("--references is auto, always or never");
+    }
+  }
   options.database = text(values, "db");
   options.label = text(values, "label");
   options.dimension = text(values, "by");
@@ -430,6 +442,7 @@ std::string completion_script() {
          "    --format) COMPREPLY=($(compgen -W 'table json csv tsv sarif junit' -- \"$here\")); "
          "return ;;\n"
          "    --symbols|--sysroot) COMPREPLY=($(compgen -d -- \"$here\")); return ;;\n"
+         "    --references) COMPREPLY=($(compgen -W 'auto always never' -- \"$here\")); return ;;\n"
          "    --fail-on) COMPREPLY=($(compgen -W '" +
          gate_words() +
          "' -- \"$here\")); return ;;\n"

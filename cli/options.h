@@ -24,6 +24,7 @@ struct Options {
   std::vector<std::string> suppressions;  // --suppressions: files
   bool embedded_suppressions = true;      // not --no-embedded-suppressions
   unsigned jobs = 0;                      // --jobs: worker threads, 0 for one per processor
+  std::string references = "auto";        // --references: 'auto', 'always' or 'never'
   std::string database;                   // --db
   std::string label;                      // --label
   bool replace = false;                   // --replace

@@ -177,19 +177,22 @@ Result<void> print_group(TrendSource& source, const TrendGroup& group, const Req
   return {};
 }
 
-// What the process as a whole has gained.
+// What the process as a whole has gained from its first snapshot to its last: every used chunk
+// belongs to one heap.
 Result<double> growth_of(TrendSource& source, const TrendGroup& group, TrendMeasure measure) {
-  const bool leaked =
-      measure == TrendMeasure::kLeakedBytes || measure == TrendMeasure::kLeakedCount;
+  TrendGroup ends = group;
+  ends.snapshots = {group.snapshots.front(), group.snapshots.back()};
   TrendFilter filter;
-  filter.dimension = "total";
-  filter.key = leaked ? "leaked" : "used";
+  filter.dimension = "heap";
   TrendSeries series;
-  RESIDUE_TRY(source.load(group, measure, filter, &series));
-  if (series.size() == 0) return 0;
+  RESIDUE_TRY(source.load(ends, measure, filter, &series));
+  double growth = 0;
   std::vector<int64_t> values;
-  series.expand(0, group.snapshots.size(), &values);
-  return static_cast<double>(values.back()) - static_cast<double>(values.front());
+  for (size_t key = 0; key < series.size(); ++key) {
+    series.expand(key, ends.snapshots.size(), &values);
+    growth += static_cast<double>(values.back()) - static_cast<double>(values.front());
+  }
+  return growth;
 }
 
 void name_skipped(const std::vector<TrendGroup>& skipped, std::ostream& out) {

@@ -131,8 +131,16 @@ std::optional<int64_t> as_integer(sqlite3_value* value) {
 }
 
 // Blocks ascend as unsigned numbers. Within one half of the address space the signed order is the
-// same; a block that reaches into both is not skipped.
+// same, so that bounds that lie in one half can be compared without sign.
+bool ChunkFilter::in_one_half() const { return low >= 0 || high < 0; }
+
+// Of bounds that reach into both halves a block that does so too is not skipped.
 bool ChunkFilter::may_hold(const BlockRef& ref) const {
+  if (low > high) return false;
+  if (in_one_half()) {
+    return static_cast<uint64_t>(low) <= ref.last_address &&
+           static_cast<uint64_t>(high) >= ref.first_address;
+  }
   const auto first = static_cast<int64_t>(ref.first_address);
   const auto last = static_cast<int64_t>(ref.last_address);
   return first > last || (low <= last && high >= first);
@@ -141,17 +149,20 @@ bool ChunkFilter::may_hold(const BlockRef& ref) const {
 std::pair<uint32_t, uint32_t> ChunkFilter::rows(const ChunkBlock& block) const {
   const bool bounded =
       low != std::numeric_limits<int64_t>::min() || high != std::numeric_limits<int64_t>::max();
-  if (!bounded ||
-      static_cast<int64_t>(block.address.front()) > static_cast<int64_t>(block.address.back())) {
-    return {0, block.count};
-  }
+  if (!bounded) return {0, block.count};
   const auto begin = block.address.begin();
   const auto end = block.address.end();
-  const auto first = std::lower_bound(
-      begin, end, low, [](uint64_t a, int64_t bound) { return static_cast<int64_t>(a) < bound; });
-  const auto last = std::upper_bound(
-      first, end, high, [](int64_t bound, uint64_t a) { return bound < static_cast<int64_t>(a); });
-  return {static_cast<uint32_t>(first - begin), static_cast<uint32_t>(last - begin)};
+  // The rows in [from, to], both of one half.
+  const auto between = [&](int64_t from, int64_t to) {
+    const auto first = std::lower_bound(begin, end, static_cast<uint64_t>(from));
+    const auto last = std::upper_bound(first, end, static_cast<uint64_t>(to));
+    return std::pair(static_cast<uint32_t>(first - begin), static_cast<uint32_t>(last - begin));
+  };
+  if (in_one_half()) return between(low, high);
+  if (static_cast<int64_t>(block.address.front()) > static_cast<int64_t>(block.address.back())) {
+    return {0, block.count};
+  }
+  return static_cast<int64_t>(block.address.front()) < 0 ? between(low, -1) : between(0, high);
 }
 
 uint32_t needed_columns(uint64_t columns_used) {

@@ -46,6 +46,7 @@ struct ChunkFilter {
   std::optional<uint32_t> heap;
 
   bool may_hold(const BlockRef& ref) const;
+  bool in_one_half() const;  // the address bounds
   // The rows [first, last) that can meet the address bounds. REQUIRES: addresses are loaded if
   // there are bounds.
   std::pair<uint32_t, uint32_t> rows(const ChunkBlock& block) const;

@@ -12,9 +12,14 @@
 
 #include "db/chunk_vtab.h"
 #include "db/database_file.h"
+#include "db/diff_by_name.h"
+#include "db/diff_chunks.h"
+#include "db/diff_growth.h"
 #include "db/reference_vtab.h"
 #include "db/schema.h"
+#include "db/stable_name.h"
 #include "db/statement.h"
+#include "db/trend_vtab.h"
 
 // The table of functions, filled in by the entry point; the other sources only refer to it.
 extern "C" {
@@ -56,6 +61,7 @@ struct CheckedModule {
   sqlite3_module module{};  // as SQLite sees it
   const sqlite3_module* real = nullptr;
   void* client = nullptr;
+  void (*destroy)(void*) = nullptr;  // of `client`; may be null
   std::string name;
 };
 
@@ -69,25 +75,35 @@ int connect_checked(sqlite3* db, void* client, int argc, const char* const* argv
   return checked->real->xConnect(db, checked->client, argc, argv, vtab, message);
 }
 
-void destroy_checked(void* client) { delete static_cast<CheckedModule*>(client); }
+void destroy_checked(void* client) {
+  const std::unique_ptr<CheckedModule> checked(static_cast<CheckedModule*>(client));
+  if (checked->destroy != nullptr) checked->destroy(checked->client);
+}
 
 Result<void> register_tables(sqlite3* db) {
-  RESIDUE_TRY(register_chunk_table(db, &no_live_snapshots()));
-  return register_reference_table(db, &no_live_snapshots());
+  const LiveSnapshots* const live = &no_live_snapshots();
+  RESIDUE_TRY(register_chunk_table(db, live));
+  RESIDUE_TRY(register_reference_table(db, live));
+  RESIDUE_TRY(register_trend_table(db));
+  RESIDUE_TRY(register_chunk_diff(db, live));
+  RESIDUE_TRY(register_growth(db, live));
+  RESIDUE_TRY(register_diff_by_name(db, live));
+  return register_stable_key(db);
 }
 
 }  // namespace
 
-int create_checked_module(sqlite3* db, const char* name, const sqlite3_module* module,
-                          void* client) {
+int create_checked_module(sqlite3* db, const char* name, const sqlite3_module* module, void* client,
+                          void (*destroy)(void*)) {
   auto checked = std::make_unique<CheckedModule>();
   checked->module = *module;
   checked->module.xConnect = connect_checked;
   checked->real = module;
   checked->client = client;
+  checked->destroy = destroy;
   checked->name = name;
   CheckedModule* const given = checked.release();  // SQLite destroys it on failure, too
-  return sqlite3_create_module_v2(db, name, &given->module, given, destroy_checked);
+  return sqlite3_api->create_module_v2(db, name, &given->module, given, destroy_checked);
 }
 
 }  // namespace residue

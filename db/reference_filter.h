@@ -43,6 +43,15 @@ struct IdRanges {
   bool meet(uint32_t from, uint32_t until) const {
     return halves[0].meets(from, until) || halves[1].meets(from, until);
   }
+  // The first chunk in them from `id` on; ~0 if there is none.
+  uint32_t next(uint32_t id) const {
+    uint32_t nearest = ~uint32_t{0};
+    for (const Range& half : halves) {
+      const uint32_t from = id < half.first ? half.first : id;
+      if (from < half.end && from < nearest) nearest = from;
+    }
+    return nearest;
+  }
   bool hold(uint32_t id) const {
     return id - halves[0].first < halves[0].end - halves[0].first ||
            id - halves[1].first < halves[1].end - halves[1].first;

@@ -80,13 +80,18 @@ Result<bool> ReferenceCursor::next_blocks() {
 
 // The next row from `row` on that the filter leaves, or the block's end.
 void ReferenceCursor::find_row() {
-  for (; source < block->sources(); ++source) {
-    const uint32_t end = block->begin[source + 1];
-    if (row < end && !sources.hold(block->first_id + source)) row = end;
-    for (; row < end; ++row) {
+  const uint32_t count = block->sources();
+  while (source < count) {
+    const uint32_t wanted = sources.next(block->first_id + source) - block->first_id;
+    if (wanted >= count) break;
+    if (wanted != source) row = block->begin[wanted];
+    source = wanted;
+    for (const uint32_t end = block->begin[source + 1]; row < end; ++row) {
       if (targets.hold(block->target[row])) return;
     }
+    ++source;
   }
+  row = block->references();
 }
 
 Result<void> ReferenceCursor::advance() {

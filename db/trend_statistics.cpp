@@ -75,16 +75,17 @@ std::optional<LeastSquares> least_squares(std::span<const TrendPoint> points) {
   const auto n = static_cast<double>(points.size());
   double mean_at = 0;
   double mean_value = 0;
+  // From the first point on: a constant far from 0 then has no remainder of rounding.
   for (const TrendPoint& point : points) {
-    mean_at += point.at / n;
-    mean_value += point.value / n;
+    mean_at += (point.at - points[0].at) / n;
+    mean_value += (point.value - points[0].value) / n;
   }
   double at_at = 0;
   double at_value = 0;
   double value_value = 0;
   for (const TrendPoint& point : points) {
-    const double at = point.at - mean_at;
-    const double value = point.value - mean_value;
+    const double at = point.at - points[0].at - mean_at;
+    const double value = point.value - points[0].value - mean_value;
     at_at += at * at;
     at_value += at * value;
     value_value += value * value;

@@ -74,7 +74,7 @@ std::string identify_dump(const MappedFile& file) {
     // The last page begins at a multiple of kPage as well.
     const size_t tail = round_up(size - kEnds);
     hash.add_pages(0, kEnds, kPage);
-    hash.add_pages(kEnds, tail, round_up((tail - kEnds) / (kWholeDump / kPage)));
+    hash.add_pages(kEnds, tail, round_up((tail - kEnds) / kSampledPages));
     hash.add_pages(tail, size, kPage);
   }
   return digits(hash.sum());

@@ -69,6 +69,7 @@ TEST(LeastSquares, OfAConstantThereIsNoFit) {
   const auto fit = least_squares(points_of({4, 4, 4}));
   EXPECT_EQ(fit->slope, 0);
   EXPECT_FALSE(fit->r2);
+  EXPECT_FALSE(least_squares(points_of(std::vector<double>(7, 100000.1)))->r2);
   EXPECT_FALSE(least_squares(std::vector<TrendPoint>{{1, 2}, {1, 3}}));
 }
 

@@ -80,7 +80,8 @@ class Workload:
 
     def __init__(self, residue, service, folder):
         self.residue, self.folder = residue, folder
-        with Service(service, folder, REQUESTS, phases=len(DAYS), stack_bytes=256 * 1024) as process:
+        with Service(service, folder, REQUESTS, phases=len(DAYS), stack_bytes=256 * 1024,
+                     environment={"MALLOC_ARENA_MAX": "4"}) as process:
             for i, day in enumerate(DAYS):
                 if i > 0:
                     process.next_phase()

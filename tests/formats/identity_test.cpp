@@ -109,8 +109,8 @@ TEST(DumpIdentity, EveryByteOfASmallDumpCounts) {
 TEST(DumpIdentity, HolesAreZeros) {
   const TempDir directory;
   constexpr off_t kMiB = off_t{1} << 20;
-  // One that is looked at as a whole, and one of which every second page is.
-  for (const off_t size : {20 * kMiB + 5, 130 * kMiB + 77}) {
+  // One that is looked at as a whole, and one of which every fifth page is.
+  for (const off_t size : {20 * kMiB + 5, 66 * kMiB + 77}) {
     const std::vector<off_t> places = {0, 3 * kMiB + 12345, 11 * kMiB, size - 100000};
     const std::string sparse = identify(make_file(directory, "sparse", size, places, true));
     EXPECT_EQ(sparse, identify(make_file(directory, "full", size, places, false))) << size;
@@ -129,7 +129,7 @@ TEST(DumpIdentity, OfALargeDumpBothEndsAndPagesInBetweenCount) {
   }
   // A stretch as long as the distance between two pages cannot lie between them.
   std::vector<off_t> stretch;
-  for (off_t at = 0; at < off_t{70} << 10; at += 10000) stretch.push_back(1000 * kMiB + at);
+  for (off_t at = 0; at < off_t{540} << 10; at += 10000) stretch.push_back(1000 * kMiB + at);
   EXPECT_TRUE(seen.insert(identify(make_file(directory, "f", kSize, stretch, true))).second);
 }
 
