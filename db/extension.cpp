@@ -12,6 +12,7 @@
 
 #include "db/chunk_vtab.h"
 #include "db/database_file.h"
+#include "db/diff_tables.h"
 #include "db/reference_vtab.h"
 #include "db/schema.h"
 #include "db/statement.h"
@@ -73,7 +74,8 @@ void destroy_checked(void* client) { delete static_cast<CheckedModule*>(client);
 
 Result<void> register_tables(sqlite3* db) {
   RESIDUE_TRY(register_chunk_table(db, &no_live_snapshots()));
-  return register_reference_table(db, &no_live_snapshots());
+  RESIDUE_TRY(register_reference_table(db, &no_live_snapshots()));
+  return register_diff_tables(db, &no_live_snapshots());
 }
 
 }  // namespace
