@@ -224,6 +224,54 @@ TEST_F(GateCheck, GrowthByTypeIsWhatTheViewDiffSays) {
   }
 }
 
+std::string found_in(Database& database, int64_t current, int64_t baseline, const char* text) {
+  const auto rule = parse_gate_rule(text);
+  if (!rule) return to_string(rule.error());
+  GateInput input;
+  input.current = {&database, current};
+  input.history = input.current;
+  input.baseline = GateSide{&database, baseline};
+  const auto verdict = check_gate(*rule, input);
+  if (!verdict) return to_string(verdict.error());
+  if (verdict->state == State::kNotYet) return std::string("missing: ") + verdict->missing;
+  return verdict->state == State::kBreached ? gate_found_text(*verdict) : "kept";
+}
+
+TEST(GateCheckSlopes, AreThoseOfTheSnapshotsProcess) {
+  Database database = open_or_die(":memory:", Database::Mode::kWrite);
+  // One process gains 2000 bytes in each hour, another (the last) has a single snapshot.
+  for (int hour = 0; hour < 4; ++hour) {
+    Snapshot s;
+    s.info.source = "core." + std::to_string(hour);
+    s.info.process = hour < 3 ? "aa" : "bb";
+    s.info.taken_at = "2024-05-06T0" + std::to_string(hour) + ":00:00Z";
+    s.heaps = {heap("main_arena", 10000, 0, true)};
+    s.usage = {{"type", "Session", 1, 1000 + 2000 * static_cast<uint64_t>(hour), 0, 0},
+               {"type", "Table", 1, 5000, 0, 0}};
+    ASSERT_TRUE(store(database, s));
+  }
+  EXPECT_EQ(found_in(database, 3, 1, "slope(type) > 1999 B/h"), "+2000 B/h: Session");
+  EXPECT_EQ(found_in(database, 3, 1, "slope(type) > 2000 B/h"), "kept");
+  EXPECT_EQ(found_in(database, 3, 1, "slope(type='Session') >= 48kB/d"), "+2000 B/h: Session");
+  EXPECT_EQ(found_in(database, 3, 1, "slope(type='Table') > 0"), "kept");
+  EXPECT_EQ(found_in(database, 3, 1, "leaked_slope(type) > 0"), "kept");
+  EXPECT_EQ(found_in(database, 4, 4, "slope(type) > 0"), "missing: a second snapshot");
+}
+
+TEST(GateCheckNames, AddressesMeanNothingBetweenProcesses) {
+  Database database = open_or_die(":memory:", Database::Mode::kWrite);
+  for (int i = 0; i < 3; ++i) {
+    Snapshot s;
+    s.info.source = "core." + std::to_string(i);
+    s.info.process = i < 2 ? "aa" : "bb";
+    s.heaps = {heap("main_arena", 10000, 0, true)};
+    s.usage = {{"heap", "arena 0x7f0" + std::to_string(i), 1, 4000, 0, 0}};
+    ASSERT_TRUE(store(database, s));
+  }
+  EXPECT_EQ(found_in(database, 3, 1, "growth(heap) > 0"), "kept") << "another process";
+  EXPECT_NE(found_in(database, 2, 1, "growth(heap) > 0"), "kept") << "another arena";
+}
+
 TEST(GateCheckRows, AreCountedByTheQuery) {
   Database database = open_or_die(":memory:", Database::Mode::kWrite);
   GateInput input;
