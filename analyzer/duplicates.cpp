@@ -82,24 +82,6 @@ std::span<const std::byte> text_in(std::span<const std::byte> chunk, uint64_t us
   return chunk.first(length);
 }
 
-// Not to be trusted: step 4 compares. Little-endian and big-endian machines get different ones.
-uint64_t hash_of(std::span<const std::byte> text) {
-  constexpr uint64_t kFactor = 0x9e3779b97f4a7c15;
-  uint64_t h = text.size() * kFactor;
-  uint64_t word = 0;
-  size_t at = 0;
-  for (; at + sizeof(word) <= text.size(); at += sizeof(word)) {
-    std::memcpy(&word, text.data() + at, sizeof(word));
-    h = (h ^ word) * kFactor;
-    h ^= h >> 29;
-  }
-  word = 0;
-  if (at < text.size()) std::memcpy(&word, text.data() + at, text.size() - at);
-  h = (h ^ word) * kFactor;
-  h = (h ^ (h >> 33)) * 0xff51afd7ed558ccd;
-  return h ^ (h >> 33);
-}
-
 // Gives the dump's pages back behind a scan in the order of memory.
 class Releaser {
  public:
@@ -297,7 +279,7 @@ class DuplicateFinder {
       ReadAhead texts([&](const Candidate& c) {
         const auto text = text_in(c.bytes, c.usable);
         if (text.empty()) return;
-        Text found = {hash_of(text), c.id.value(), 0, 0};
+        Text found = {text_hash(text), c.id.value(), 0, 0};
         found.usable = std::min<uint64_t>(c.usable, Text::kMaxUsable) & Text::kMaxUsable;
         auto& place = recent.of(found.hash);
         found.is_same = place.hash == found.hash && is_equal(place.value, text) ? 1 : 0;
@@ -434,6 +416,24 @@ class DuplicateFinder {
 };
 
 }  // namespace
+
+// Little-endian and big-endian machines get different ones.
+uint64_t text_hash(std::span<const std::byte> text) {
+  constexpr uint64_t kFactor = 0x9e3779b97f4a7c15;
+  uint64_t h = text.size() * kFactor;
+  uint64_t word = 0;
+  size_t at = 0;
+  for (; at + sizeof(word) <= text.size(); at += sizeof(word)) {
+    std::memcpy(&word, text.data() + at, sizeof(word));
+    h = (h ^ word) * kFactor;
+    h ^= h >> 29;
+  }
+  word = 0;
+  if (at < text.size()) std::memcpy(&word, text.data() + at, text.size() - at);
+  h = (h ^ word) * kFactor;
+  h = (h ^ (h >> 33)) * 0xff51afd7ed558ccd;
+  return h ^ (h >> 33);
+}
 
 std::vector<DuplicateRow> find_duplicates(const Snapshot& snapshot, unsigned jobs,
                                           uint64_t* dropped) {

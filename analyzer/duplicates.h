@@ -1,6 +1,9 @@
 // Duplicates: texts that several chunks in use hold.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "analyzer/snapshot.h"
@@ -9,6 +12,10 @@ namespace residue {
 
 // Most rows that find_duplicates() returns: those that waste most.
 inline constexpr size_t kMaxDuplicates = 1000;
+
+// What brings texts together. Two of one hash can be built on purpose, so equal hashes prove
+// nothing.
+uint64_t text_hash(std::span<const std::byte> text);
 
 // Chunks of a text type (TypeRow::origin 'string') whose text, up to its NUL, fills them: what a
 // malloc()ed string, a std::string's buffer or a strdup() leaves. A text at the beginning of

@@ -221,14 +221,6 @@ Dimension count_mappings(const Snapshot& s) {
 
 }  // namespace
 
-std::string heap_region_key(std::string_view heap) {
-  if (heap.empty()) return "heap";
-  if (heap == "main_arena") return "[heap]";
-  if (heap == "mmapped") return "mmapped chunks";
-  if (heap.starts_with("arena ")) return "thread arenas";
-  return std::string(heap);
-}
-
 std::vector<UsageRow> count_usage(const Snapshot& s) {
   const ChunkTable& chunks = s.chunks;
   // The last counter of types and owners is for chunks without one.

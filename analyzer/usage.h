@@ -2,21 +2,12 @@
 // what the allocators hold back, and what is mapped.
 #pragma once
 
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "analyzer/snapshot.h"
+#include "analyzer/usage_keys.h"
 
 namespace residue {
-
-inline constexpr const char* kUnknownKey = "(unknown)";  // of chunks without a type or module
-inline constexpr const char* kNobodyKey = "(nobody)";    // of chunks without an owner
-
-// Where memory of the heap of this name comes from, without addresses: '[heap]' of main_arena,
-// 'thread arenas', 'mmapped chunks', or the name itself. Key of chunks outside of mapped files in
-// the dimension 'region', and of heaps in 'mapping'.
-std::string heap_region_key(std::string_view heap);
 
 // One pass over the chunks. Rows of each dimension are sorted by used bytes, most first.
 //

@@ -19,6 +19,7 @@ struct Rule {
 
 constexpr Rule kRules[] = {
     {"snapshot", "chunk_count", &Wanted::heaps},
+    {"snapshot", "reference_count", &Wanted::references},
     {"snapshot", "*", nullptr},
     {"module", "symbols", &Wanted::symbols},
     {"module", "*", nullptr},

@@ -46,8 +46,11 @@ std::optional<int64_t> seconds_of(const std::string& iso) {
   return timegm(&tm);
 }
 
-std::string delta_text(uint64_t before, uint64_t after) {
-  return after >= before ? "+" + bytes_text(after - before) : "-" + bytes_text(before - after);
+// "3.0 MB more than before".
+std::string change_text(uint64_t before, uint64_t after) {
+  if (before == after) return "as much as before";
+  return bytes_text(after > before ? after - before : before - after) +
+         (after > before ? " more than before" : " less than before");
 }
 
 std::string process_text(const Totals& totals) {
@@ -131,13 +134,13 @@ std::string idle_memory_text(const Totals& before, const Totals& after) {
   if (idle < kNoteworthy || idle <= used) return {};
   const bool leaked = after.leaked > before.leaked;
   std::string text = leaked ? "Most of the growth is no leak" : "The heap did not leak";
-  text.append(": the program uses ").append(delta_text(before.used, after.used));
+  text.append(": the program uses ").append(change_text(before.used, after.used));
   text.append(", but ").append(after.allocator.empty() ? "malloc" : printable(after.allocator));
   text.append(" keeps ").append(bytes_text(after.idle())).append(" that it does not use (");
   text.append(bytes_text(after.free)).append(" free, ").append(bytes_text(after.cached));
   text.append(" cached, ").append(bytes_text(after.overhead)).append(" overhead) in ");
   text.append(count_text(after.arenas)).append(after.arenas == 1 ? " arena" : " arenas");
-  return text.append(", ").append(bytes_text(idle)).append(" more than before.");
+  return text.append(": ").append(change_text(before.idle(), after.idle())).append(".");
 }
 
 void print_diff_header(const Totals& before, const Totals& after, const DiffRequest& request,

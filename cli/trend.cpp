@@ -27,7 +27,7 @@ constexpr size_t kDefaultProcesses = 5;
 constexpr size_t kNamedProcesses = 10;  // of those that are skipped
 
 // Before all others, which follow by name.
-constexpr std::array<std::string_view, 6> kDimensionOrder = {"total", "type",   "site",
+constexpr std::array<std::string_view, 7> kDimensionOrder = {"total", "memory", "type", "site",
                                                              "owner", "module", "heap"};
 
 size_t place_of(std::string_view dimension) {

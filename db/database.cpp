@@ -7,12 +7,9 @@
 
 #include "db/chunk_vtab.h"
 #include "db/database_file.h"
-#include "db/diff_by_name.h"
-#include "db/diff_chunks.h"
-#include "db/diff_growth.h"
+#include "db/diff_tables.h"
 #include "db/reference_vtab.h"
 #include "db/schema.h"
-#include "db/stable_name.h"
 #include "db/statement.h"
 #include "db/trend_vtab.h"
 #include "db/upgrade.h"
@@ -179,10 +176,7 @@ Result<Database> Database::open(const std::string& path, Mode mode,
   if (opened) opened = register_chunk_table(state->db, &state->live);
   if (opened) opened = register_reference_table(state->db, &state->live);
   if (opened) opened = register_trend_table(state->db);
-  if (opened) opened = register_chunk_diff(state->db, &state->live);
-  if (opened) opened = register_growth(state->db, &state->live);
-  if (opened) opened = register_diff_by_name(state->db, &state->live);
-  if (opened) opened = register_stable_key(state->db);
+  if (opened) opened = register_diff_tables(state->db, &state->live);
   if (!opened) return std::move(opened).error().in(path);
   return Database(std::move(state));
 }

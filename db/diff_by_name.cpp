@@ -106,10 +106,17 @@ constexpr RowsTable kTable = {
     "count_delta INTEGER, bytes_delta INTEGER, leaked_bytes_delta INTEGER)",
     []() -> PairRows* { return new (std::nothrow) NamedRows; }};
 
+int connect(sqlite3* db, void* live, int, const char* const*, sqlite3_vtab** vtab, char**) {
+  return connect_rows(db, kTable, live, vtab);
+}
+
 }  // namespace
 
 Result<void> register_diff_by_name(sqlite3* db, const LiveSnapshots* live) {
-  return register_rows_table(db, &kTable, live);
+  static const sqlite3_module kModule = rows_module(connect);
+  const int rc = sqlite3_create_module(db, kTable.name, &kModule, const_cast<LiveSnapshots*>(live));
+  if (rc != SQLITE_OK) return sqlite_error(db, rc);
+  return {};
 }
 
 }  // namespace residue

@@ -3,6 +3,7 @@
 
 #include "db/diff_growth.h"
 #include "db/diff_rows_vtab.h"
+#include "db/statement.h"
 
 namespace residue {
 namespace {
@@ -48,10 +49,17 @@ constexpr RowsTable kTable = {
     "new_leaked_count INTEGER, new_leaked_bytes INTEGER, lost_count INTEGER, lost_bytes INTEGER)",
     []() -> PairRows* { return new (std::nothrow) GrowthRows; }};
 
+int connect(sqlite3* db, void* live, int, const char* const*, sqlite3_vtab** vtab, char**) {
+  return connect_rows(db, kTable, live, vtab);
+}
+
 }  // namespace
 
 Result<void> register_growth(sqlite3* db, const LiveSnapshots* live) {
-  return register_rows_table(db, &kTable, live);
+  static const sqlite3_module kModule = rows_module(connect);
+  const int rc = sqlite3_create_module(db, kTable.name, &kModule, const_cast<LiveSnapshots*>(live));
+  if (rc != SQLITE_OK) return sqlite_error(db, rc);
+  return {};
 }
 
 }  // namespace residue

@@ -15,25 +15,22 @@ constexpr int kKey = 3;
 constexpr char kPlanDimension = 'd';
 constexpr std::array<PlanTerm, 1> kTerms = {{{kDimension, kPlanDimension}}};
 
-struct Registration {
+struct RowsVtab : sqlite3_vtab {
+  sqlite3* db;
   const RowsTable* table;
   const LiveSnapshots* live;
 };
 
-struct RowsVtab : sqlite3_vtab {
-  sqlite3* db;
-  Registration of;
-};
-
 struct RowsCursor : sqlite3_vtab_cursor {
-  RowsCursor(sqlite3* connection, const Registration& registration)
-      : sqlite3_vtab_cursor{}, db(connection), of(registration) {}
+  explicit RowsCursor(const RowsVtab& of)
+      : sqlite3_vtab_cursor{}, db(of.db), table(of.table), live(of.live) {}
 
   Result<void> start(std::optional<int64_t> from, std::optional<int64_t> to,
                      std::optional<std::string> wanted);
 
   sqlite3* db;
-  Registration of;
+  const RowsTable* table;
+  const LiveSnapshots* live;
   std::unique_ptr<PairRows> rows;
   int64_t from_snapshot = 0, to_snapshot = 0;
   std::optional<std::string> dimension;
@@ -45,12 +42,12 @@ Result<void> RowsCursor::start(std::optional<int64_t> from, std::optional<int64_
   row = end = 0;
   if (!from || !to) return {};
   if (rows == nullptr || from_snapshot != *from || to_snapshot != *to || dimension != wanted) {
-    rows.reset(of.table->make());
+    rows.reset(table->make());
     if (rows == nullptr) return Error{ErrorCode::kInternal, "out of memory", {}};
     from_snapshot = *from;
     to_snapshot = *to;
     dimension = std::move(wanted);
-    Result<void> computed = rows->compute(db, *of.live, *from, *to, dimension);
+    Result<void> computed = rows->compute(db, *live, *from, *to, dimension);
     if (!computed) {
       rows.reset();
       return computed;
@@ -62,15 +59,6 @@ Result<void> RowsCursor::start(std::optional<int64_t> from, std::optional<int64_
 
 RowsCursor* cursor_of(sqlite3_vtab_cursor* cursor) { return static_cast<RowsCursor*>(cursor); }
 
-int connect(sqlite3* db, void* data, int, const char* const*, sqlite3_vtab** vtab, char**) {
-  const auto* registration = static_cast<const Registration*>(data);
-  const int rc = sqlite3_declare_vtab(db, registration->table->declaration);
-  if (rc != SQLITE_OK) return rc;
-  sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
-  *vtab = new (std::nothrow) RowsVtab{{}, db, *registration};
-  return *vtab == nullptr ? SQLITE_NOMEM : SQLITE_OK;
-}
-
 int disconnect(sqlite3_vtab* vtab) {
   delete static_cast<RowsVtab*>(vtab);
   return SQLITE_OK;
@@ -80,7 +68,7 @@ int best_index(sqlite3_vtab*, sqlite3_index_info* info) { return plan_pair(info,
 
 int open_cursor(sqlite3_vtab* base, sqlite3_vtab_cursor** cursor) {
   const auto* vtab = static_cast<RowsVtab*>(base);
-  *cursor = new (std::nothrow) RowsCursor(vtab->db, vtab->of);
+  *cursor = new (std::nothrow) RowsCursor(*vtab);
   return *cursor == nullptr ? SQLITE_NOMEM : SQLITE_OK;
 }
 
@@ -93,7 +81,7 @@ int start_scan(sqlite3_vtab_cursor* base, int, const char* plan, int count,
                sqlite3_value** values) {
   const std::string_view letters(plan == nullptr ? "" : plan);
   if (!plan_has_pair(letters)) {
-    return fail_scan(base->pVtab, pair_missing(cursor_of(base)->of.table->name));
+    return fail_scan(base->pVtab, pair_missing(cursor_of(base)->table->name));
   }
   std::optional<int64_t> from;
   std::optional<int64_t> to;
@@ -140,7 +128,17 @@ int give_rowid(sqlite3_vtab_cursor* base, sqlite3_int64* rowid) {
   return SQLITE_OK;
 }
 
-sqlite3_module make_module() {
+}  // namespace
+
+int connect_rows(sqlite3* db, const RowsTable& table, void* live, sqlite3_vtab** vtab) {
+  const int rc = sqlite3_declare_vtab(db, table.declaration);
+  if (rc != SQLITE_OK) return rc;
+  sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
+  *vtab = new (std::nothrow) RowsVtab{{}, db, &table, static_cast<const LiveSnapshots*>(live)};
+  return *vtab == nullptr ? SQLITE_NOMEM : SQLITE_OK;
+}
+
+sqlite3_module rows_module(decltype(sqlite3_module::xConnect) connect) {
   sqlite3_module module{};
   // No xCreate: the table cannot be made in a file, it only exists under its own name.
   module.xConnect = connect;
@@ -154,19 +152,6 @@ sqlite3_module make_module() {
   module.xColumn = give_column;
   module.xRowid = give_rowid;
   return module;
-}
-
-}  // namespace
-
-Result<void> register_rows_table(sqlite3* db, const RowsTable* table, const LiveSnapshots* live) {
-  static const sqlite3_module kModule = make_module();
-  auto registration = std::make_unique<Registration>(Registration{table, live});
-  // SQLite calls the destructor also when it fails.
-  const int rc =
-      sqlite3_create_module_v2(db, table->name, &kModule, registration.release(),
-                               [](void* data) { delete static_cast<Registration*>(data); });
-  if (rc != SQLITE_OK) return sqlite_error(db, rc);
-  return {};
 }
 
 }  // namespace residue

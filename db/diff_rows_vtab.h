@@ -32,12 +32,14 @@ class PairRows {
 };
 
 struct RowsTable {
-  const char* name;
-  const char* declaration;
-  PairRows* (*make)();  // nullptr: out of memory
+  const char* name = nullptr;
+  const char* declaration = nullptr;
+  PairRows* (*make)() = nullptr;  // nullptr: out of memory
 };
 
-// Both must outlive the connection; `live` may change.
-Result<void> register_rows_table(sqlite3* db, const RowsTable* table, const LiveSnapshots* live);
+// A table's xConnect is a call of the first, its module the second, and its client data the
+// connection's LiveSnapshots. `table` lives as long as the program.
+int connect_rows(sqlite3* db, const RowsTable& table, void* live, sqlite3_vtab** vtab);
+sqlite3_module rows_module(decltype(sqlite3_module::xConnect) connect);
 
 }  // namespace residue

@@ -12,12 +12,9 @@
 
 #include "db/chunk_vtab.h"
 #include "db/database_file.h"
-#include "db/diff_by_name.h"
-#include "db/diff_chunks.h"
-#include "db/diff_growth.h"
+#include "db/diff_tables.h"
 #include "db/reference_vtab.h"
 #include "db/schema.h"
-#include "db/stable_name.h"
 #include "db/statement.h"
 #include "db/trend_vtab.h"
 
@@ -85,10 +82,7 @@ Result<void> register_tables(sqlite3* db) {
   RESIDUE_TRY(register_chunk_table(db, live));
   RESIDUE_TRY(register_reference_table(db, live));
   RESIDUE_TRY(register_trend_table(db));
-  RESIDUE_TRY(register_chunk_diff(db, live));
-  RESIDUE_TRY(register_growth(db, live));
-  RESIDUE_TRY(register_diff_by_name(db, live));
-  return register_stable_key(db);
+  return register_diff_tables(db, live);
 }
 
 }  // namespace

@@ -13,7 +13,8 @@ namespace residue {
 // no statistics, into walking all keys of all processes to find those of one snapshot. In the view
 // `snapshot` stands before `usage_row` (CROSS JOIN keeps it there) while usage_key may stand where
 // it likes: of one snapshot the rows are walked, of one key the snapshots are, with a look into
-// usage_row for each. Neither reads the rows of all others.
+// usage_row for each. Neither reads the rows of all others. NOT INDEXED (which leaves the id) makes
+// that walk follow the file, where an index would lead it to and fro.
 //
 // diff: one row for every key that either snapshot has. The first half walks the keys of the
 // earlier snapshot and looks each up in the later one, by number; the second half adds the keys
@@ -163,7 +164,7 @@ CREATE TABLE chunk_block (
 CREATE VIEW usage AS SELECT s.id AS snapshot, k.dimension AS dimension, k.key AS key,
   r.used_count AS used_count, r.used_bytes AS used_bytes,
   r.leaked_count AS leaked_count, r.leaked_bytes AS leaked_bytes
-FROM snapshot s CROSS JOIN usage_row r ON r.snapshot = s.id JOIN usage_key k ON k.id = r.key;
+FROM snapshot s NOT INDEXED CROSS JOIN usage_row r ON r.snapshot = s.id JOIN usage_key k ON k.id = r.key;
 
 CREATE TABLE reference_block (
   snapshot INTEGER NOT NULL, block INTEGER NOT NULL, first_id INTEGER NOT NULL,

@@ -260,7 +260,8 @@ void TrendFinder::decide(Trend& trend) {
   // Three snapshots that grow are no proof, but nothing else should be said of them.
   const double drift = slope * (rest().back().at - rest().front().at);
   const bool grows_only = trend.monotonic && (warm_up_ == 0 || drift > kSettledRate * range_);
-  const bool trending = trend.p <= kLikelyP || grows_only;
+  const bool falls_only = trend.rises == 0;
+  const bool trending = trend.p <= kLikelyP || grows_only || falls_only;
   if (trending && slope > 0 && !flattens(trend)) {
     trend.verdict = TrendVerdict::kGrowing;
     trend.confidence = by_p(trend.p);

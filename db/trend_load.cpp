@@ -14,6 +14,7 @@ namespace residue {
 namespace {
 
 constexpr const char* kTotal = "total";
+constexpr const char* kMemory = "memory";
 constexpr size_t kFewKeys = 16;  // of which each snapshot is asked for one after the other
 constexpr uint32_t kUnwanted = ~uint32_t{0};
 
@@ -57,7 +58,11 @@ Result<void> TrendSource::load(const TrendGroup& group, TrendMeasure measure,
   series->clear();
   const Job job{group, measure, filter, *series};
   if (job.wants(kTotal)) RESIDUE_TRY(load_totals(job));
-  if (filter.dimension == kTotal) return {};
+  const bool may_have_rss = job.wants(kTotal) && job.wants_key("rss");
+  if (measure == TrendMeasure::kUsedBytes && (job.wants(kMemory) || may_have_rss)) {
+    RESIDUE_TRY(load_memory(job));
+  }
+  if (filter.dimension == kTotal || filter.dimension == kMemory) return {};
   RESIDUE_ASSIGN(const bool numbers, has_key_numbers());
   return numbers ? load_usage(job) : load_named_usage(job);
 }
@@ -72,7 +77,7 @@ Result<bool> TrendSource::has_key_numbers() {
 }
 
 Result<bool> TrendSource::has_dimension(std::string_view dimension) {
-  if (dimension == kTotal) return true;
+  if (dimension == kTotal || dimension == kMemory) return true;
   RESIDUE_ASSIGN(const bool numbers, has_key_numbers());
   RESIDUE_ASSIGN(Statement find,
                  Statement::prepare(db_, numbers ? "SELECT 1 FROM usage_key WHERE dimension = ?1"
@@ -112,6 +117,36 @@ Result<void> TrendSource::load_heaps(const Job& job) {
       for (size_t column = 0; column < wanted.size(); ++column) {
         const uint32_t key = job.series.key(kTotal, wanted[column].key);
         RESIDUE_TRY(job.series.add(key, i, select.integer(static_cast<int>(column) + 1)));
+      }
+    }
+  }
+  return {};
+}
+
+// The categories of what is mapped, and what of it is resident where that is known. Databases made
+// before the table `memory` have none of it.
+Result<void> TrendSource::load_memory(const Job& job) {
+  RESIDUE_ASSIGN(
+      Statement find,
+      Statement::prepare(db_, "SELECT count(*) FROM main.sqlite_schema WHERE name = 'memory'"));
+  RESIDUE_ASSIGN(const bool row, find.step());
+  if (!row || find.integer(0) == 0) return {};
+  RESIDUE_ASSIGN(Statement select,
+                 Statement::prepare(db_,
+                                    "SELECT coalesce(category, ''), bytes, rss FROM memory WHERE "
+                                    "snapshot = ?1"));
+  for (uint32_t i = 0; i < job.group.snapshots.size(); ++i) {
+    RESIDUE_TRY(select.bind(job.group.snapshots[i]));
+    for (;;) {
+      RESIDUE_ASSIGN(const bool more, select.step());
+      if (!more) break;
+      if (job.wants(kMemory) && job.wants_key(select.text(0))) {
+        const uint32_t key = job.series.key(kMemory, select.text(0));
+        RESIDUE_TRY(job.series.add(key, i, select.integer(1)));
+      }
+      const bool has_rss = sqlite3_column_type(select.get(), 2) == SQLITE_INTEGER;
+      if (has_rss && job.wants(kTotal) && job.wants_key("rss")) {
+        RESIDUE_TRY(job.series.add(job.series.key(kTotal, "rss"), i, select.integer(2)));
       }
     }
   }

@@ -95,6 +95,7 @@ class TrendSource {
   struct Job;  // what load() was asked for
   Result<void> load_totals(const Job& job);
   Result<void> load_heaps(const Job& job);
+  Result<void> load_memory(const Job& job);
   Result<void> load_leaked_total(const Job& job);
   Result<void> load_usage(const Job& job);
   Result<void> load_named_usage(const Job& job);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <random>
 
@@ -172,6 +173,47 @@ TEST_F(Duplicates, AreLeftOutOnRequest) {
   options.duplicates = false;
   const Image image = process_.image();
   EXPECT_TRUE(analyze(image, {}, options).duplicates.empty());
+}
+
+// Two texts of 16 characters with one hash: the second half undoes what differs in the first.
+std::pair<std::string, std::string> texts_of_one_hash() {
+  constexpr uint64_t kFactor = 0x9e3779b97f4a7c15;  // as in text_hash()
+  const auto after = [&](uint64_t word) {
+    const uint64_t h = (16 * kFactor ^ word) * kFactor;
+    return h ^ h >> 29;
+  };
+  std::mt19937_64 random(3);
+  const auto word = [&] {
+    uint64_t w = 0;
+    for (int i = 0; i < 8; ++i) w = w << 8 | ('a' + random() % 26);
+    return w;
+  };
+  const auto text_of = [](uint64_t a, uint64_t b) {
+    std::string text(16, '\0');
+    std::memcpy(text.data(), &a, 8);
+    std::memcpy(text.data() + 8, &b, 8);
+    return text;
+  };
+  const uint64_t first = word(), second = word();
+  for (;;) {
+    const uint64_t other = word();
+    const uint64_t rest = second ^ after(first) ^ after(other);
+    const std::string text = text_of(other, rest);
+    const auto is_text = [](char c) { return c >= ' ' && c < 127; };
+    if (std::all_of(text.begin(), text.end(), is_text)) return {text_of(first, second), text};
+  }
+}
+
+TEST_F(Duplicates, TextsOfOneHashAreToldApart) {
+  const auto [a, b] = texts_of_one_hash();
+  ASSERT_NE(a, b);
+  ASSERT_EQ(text_hash(std::as_bytes(std::span(a))), text_hash(std::as_bytes(std::span(b))));
+  for (const auto* text : {&a, &b, &b, &a, &a, &b, &a, &b, &b}) add(*text);
+  const auto rows = find();
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0].text, a);
+  EXPECT_EQ(rows[0].count, 4U);
+  EXPECT_EQ(rows[0].bytes, 4 * 24U);
 }
 
 TEST_F(Duplicates, OfAHeapThatIsCutAreThoseThatAreThere) {

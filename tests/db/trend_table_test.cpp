@@ -185,6 +185,32 @@ TEST(TrendTable, ValuesAreThoseOfUsage) {
                     "WHERE s.process = 'p1' GROUP BY dimension, key ORDER BY 1, 2"));
 }
 
+TEST(TrendTable, MemoryIsADimension) {
+  Database database = open_or_die(":memory:", Database::Mode::kWrite);
+  for (uint64_t i = 0; i < 3; ++i) {
+    Snapshot snapshot;
+    snapshot.info.source = "core." + std::to_string(i);
+    snapshot.info.process = "p";
+    MemoryRow row;
+    row.category = "stack";
+    row.bytes = 100 + i;
+    snapshot.memory = {row, row};
+    row.category = "file";
+    row.bytes = 7;
+    row.rss = 5 + i;
+    snapshot.memory.push_back(row);
+    EXPECT_TRUE(store(database, snapshot));
+  }
+  EXPECT_EQ(rows_of(database, "SELECT dimension, key, series FROM trend ORDER BY 1, 2"),
+            (Table{{"memory", "file", "[7,7,7]"},
+                   {"memory", "stack", "[200,202,204]"},
+                   {"total", "rss", "[5,6,7]"}}));
+  EXPECT_EQ(rows_of(database, "SELECT key, series FROM trend WHERE dimension = 'total'"),
+            (Table{{"rss", "[5,6,7]"}}));
+  EXPECT_EQ(rows_of(database, "SELECT dimension, series FROM trend WHERE key = 'stack'"),
+            (Table{{"memory", "[200,202,204]"}}));
+}
+
 TEST(TrendTable, OneSnapshotIsNoTrend) {
   Database database = some();
   EXPECT_EQ(rows_of(database, "SELECT * FROM trend WHERE pid IN (9, 10)"), Table{});

@@ -73,6 +73,7 @@ TEST(Trend, ALineDownwardsShrinks) {
   EXPECT_EQ(trend.verdict, TrendVerdict::kShrinking);
   EXPECT_EQ(trend.slope, -30);
   EXPECT_FALSE(trend.monotonic);
+  EXPECT_EQ(verdict_of({30, 20, 10}), "shrinking");
 }
 
 TEST(Trend, ConfidenceNeedsSnapshots) {

@@ -112,9 +112,8 @@ class TrendDatabase(SmallCoreTest):
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema "
                                                            "WHERE type = 'table'")}
             split = "usage_row" in tables
-            for table in ("snapshot", "heap", *(("usage_row", "usage_key") if split
-                                                else ("usage",))):
-                connection.execute(f"DELETE FROM {table}")
+            for table in tables - {"sqlite_sequence"}:
+                connection.execute(f'DELETE FROM "{table}"')
             numbers = {}
             for number, (process, pid, executable, taken_at, usage) in enumerate(snapshots, 1):
                 connection.execute(

@@ -58,6 +58,15 @@ void check_account(const Image& image, const Snapshot& snapshot) {
   }
   require(mapped == accounted, "the account adds up to the image");
   require(in_dump == accounted_in_dump, "the account adds up to the dump");
+  uint64_t parts = 0, parts_in_dump = 0;
+  for (const MemoryRow& row : snapshot.memory) {
+    parts += row.bytes;
+    parts_in_dump += row.in_dump;
+    require(row.in_dump <= row.bytes && (!row.heap || *row.heap < snapshot.heaps.size()),
+            "a row of memory is in range");
+  }
+  require(mapped == parts, "memory adds up to the image");
+  require(in_dump == parts_in_dump, "memory adds up to the dump");
 }
 
 void check(const uint8_t* data, size_t size) {

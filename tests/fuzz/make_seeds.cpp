@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/fuzz/block_seeds.h"
 #include "tests/support/bytes.h"
 #include "tests/support/module_builder.h"
 #include "tests/support/packers.h"
@@ -228,6 +229,9 @@ int main(int argc, char** argv) {
   written = write_expressions(folder / "fuzz_expression") && written;
   written = write_cfi(folder / "fuzz_cfi") && written;
   written = write_packed(folder / "fuzz_unpack") && written;
+  for (const auto& [target, name, bytes] : residue::testing::block_seeds()) {
+    written = write(folder / target / name, bytes) && written;
+  }
   for (const auto& [name, text] : residue::test::fuzz_dwarf_seeds()) {
     const auto bytes = std::as_bytes(std::span<const char>(text));
     for (const char* target : {"fuzz_dwarf", "fuzz_variables"}) {
