@@ -5,14 +5,11 @@
 #include <filesystem>
 #include <utility>
 
-#include "db/chunk_vtab.h"
 #include "db/database_file.h"
-#include "db/diff_tables.h"
-#include "db/reference_vtab.h"
 #include "db/schema.h"
 #include "db/statement.h"
-#include "db/trend_vtab.h"
 #include "db/upgrade.h"
+#include "db/virtual_tables.h"
 
 namespace residue {
 
@@ -173,10 +170,7 @@ Result<Database> Database::open(const std::string& path, Mode mode,
   } else {
     opened = Error{ErrorCode::kUnsupported, "an empty file, not a database", {}};
   }
-  if (opened) opened = register_chunk_table(state->db, &state->live);
-  if (opened) opened = register_reference_table(state->db, &state->live);
-  if (opened) opened = register_trend_table(state->db);
-  if (opened) opened = register_diff_tables(state->db, &state->live);
+  if (opened) opened = register_virtual_tables(state->db, &state->live);
   if (!opened) return std::move(opened).error().in(path);
   return Database(std::move(state));
 }

@@ -10,13 +10,10 @@
 #include <new>
 #include <string>
 
-#include "db/chunk_vtab.h"
 #include "db/database_file.h"
-#include "db/diff_tables.h"
-#include "db/reference_vtab.h"
 #include "db/schema.h"
 #include "db/statement.h"
-#include "db/trend_vtab.h"
+#include "db/virtual_tables.h"
 
 // The table of functions, filled in by the entry point; the other sources only refer to it.
 extern "C" {
@@ -77,14 +74,6 @@ void destroy_checked(void* client) {
   if (checked->destroy != nullptr) checked->destroy(checked->client);
 }
 
-Result<void> register_tables(sqlite3* db) {
-  const LiveSnapshots* const live = &no_live_snapshots();
-  RESIDUE_TRY(register_chunk_table(db, live));
-  RESIDUE_TRY(register_reference_table(db, live));
-  RESIDUE_TRY(register_trend_table(db));
-  return register_diff_tables(db, live);
-}
-
 }  // namespace
 
 int create_checked_module(sqlite3* db, const char* name, const sqlite3_module* module, void* client,
@@ -113,7 +102,7 @@ extern "C" __attribute__((visibility("default"))) int sqlite3_residuesqlite_init
   if (sqlite3_libversion_number() < residue::kOldestSqlite)
     return fail("needs SQLite 3.38 or later");
   try {
-    const auto done = residue::register_tables(db);
+    const auto done = residue::register_virtual_tables(db, &residue::no_live_snapshots());
     return done ? SQLITE_OK : fail(done.error().message.c_str());
   } catch (const std::bad_alloc&) {
     return SQLITE_NOMEM;

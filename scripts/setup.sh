@@ -12,7 +12,7 @@
 DEMO_PACKAGES=(
   build-essential cmake ninja-build gdb
   libboost-program-options-dev libsqlite3-dev llvm-19-dev
-  libzstd-dev liblz4-dev liblzma-dev zlib1g-dev libbz2-dev
+  libzstd-dev libxxhash-dev liblz4-dev liblzma-dev zlib1g-dev libbz2-dev
 )
 TEST_PACKAGES=(
   "${DEMO_PACKAGES[@]}"

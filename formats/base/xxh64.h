@@ -1,13 +1,13 @@
 // XXH64: a fast 64-bit hash that is the same everywhere, for recognising what was seen before. Not
-// for bytes that somebody may have chosen in order to collide.
-//
-// Written from https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md (version 0.1.1).
+// for bytes that somebody may have chosen in order to collide. The library's, with an owner.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
+
+struct XXH64_state_s;
 
 namespace residue {
 
@@ -21,14 +21,10 @@ class Xxh64 {
   uint64_t sum() const;
 
  private:
-  static constexpr size_t kStripe = 32;
-
-  void add_stripe(std::span<const std::byte> stripe);
-
-  uint64_t seed_;
-  std::array<uint64_t, 4> lanes_;
-  std::array<std::byte, kStripe> rest_{};  // the first `total_ % kStripe` of it are waiting
-  uint64_t total_ = 0;
+  struct Free {
+    void operator()(XXH64_state_s* state) const;
+  };
+  std::unique_ptr<XXH64_state_s, Free> state_;
 };
 
 }  // namespace residue
