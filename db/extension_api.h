@@ -12,11 +12,14 @@ SQLITE_EXTENSION_INIT3
 
 namespace residue {
 
-// As sqlite3_create_module(); but the table refuses to be used on a database that is not residue's.
-int create_checked_module(sqlite3* db, const char* name, const sqlite3_module* module,
-                          void* client);
+// As sqlite3_create_module_v2() and sqlite3_create_module(); but the table refuses to be used on a
+// database that is not residue's.
+int create_checked_module(sqlite3* db, const char* name, const sqlite3_module* module, void* client,
+                          void (*destroy)(void*) = nullptr);
 
 }  // namespace residue
 
 #undef sqlite3_create_module
+#undef sqlite3_create_module_v2
 #define sqlite3_create_module residue::create_checked_module
+#define sqlite3_create_module_v2 residue::create_checked_module
