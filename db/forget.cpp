@@ -94,9 +94,6 @@ Result<ForgetOutcome> forget_in_transaction(sqlite3* db, const ForgetRules& rule
     RESIDUE_TRY(delete_snapshot_rows(db, tables, one.id));
     RESIDUE_TRY(drop.run(one.id));
   }
-  if (!outcome.snapshots.empty()) {
-    RESIDUE_ASSIGN(outcome.keys, drop_unused_keys(db));
-  }
   RESIDUE_TRY(transaction.commit());
   return outcome;
 }
@@ -116,7 +113,11 @@ Result<ForgetOutcome> forget(Database& database, const ForgetRules& rules) {
   sqlite3* db = database.handle();
   auto outcome = forget_in_transaction(db, rules);
   if (!outcome) return std::move(outcome).error().in(database.path());
-  if (!outcome->snapshots.empty()) RESIDUE_TRY(give_back(db));
+  if (!outcome->snapshots.empty()) {
+    // If somebody keeps the lock, the names wait for the next time.
+    if (const auto keys = drop_unused_keys(db)) outcome->keys = *keys;
+    RESIDUE_TRY(give_back(db));
+  }
   auto bytes = file_bytes(db);
   if (!bytes) return std::move(bytes).error().in(database.path());
   outcome->bytes_after = *bytes;

@@ -33,9 +33,11 @@ struct ForgetOutcome {
 // The snapshots that `rules` mean, without a change.
 Result<std::vector<Forgotten>> find_forgettable(Database& database, const ForgetRules& rules);
 
-// Deletes them: all or nothing, in one transaction. What the file then has too much is given back
-// to the file system as far as no reader holds it; of a file of an older residue, which cannot give
-// back single pages, by writing it anew if there is room. Errors name the database.
+// Deletes them: all or nothing, in one transaction; then, in another, names that nobody uses any
+// more, which wait for the next time if the lock is not to be had. What the file then has too much
+// is given back to the file system as far as no reader holds it; of a file of an older residue,
+// which cannot give back single pages, by writing it anew if there is room. Errors name the
+// database.
 Result<ForgetOutcome> forget(Database& database, const ForgetRules& rules);
 
 }  // namespace residue

@@ -15,8 +15,9 @@ namespace residue {
 // that are new get a number. REQUIRES: a transaction; `snapshot` has no rows yet.
 Result<void> store_usage(sqlite3* db, int64_t snapshot, const std::vector<UsageRow>& rows);
 
-// Deletes the keys that no snapshot uses any more; returns how many. Reads the rows of all
-// snapshots if there is one, newest first. REQUIRES: a transaction.
+// Deletes the keys that no snapshot uses any more; returns how many. Looks at all snapshots, newest
+// first, as long as a key is not accounted for; only what follows holds the lock that importers
+// need. REQUIRES: no transaction.
 Result<int64_t> drop_unused_keys(sqlite3* db);
 
 }  // namespace residue
