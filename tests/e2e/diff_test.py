@@ -119,6 +119,21 @@ class OneProcessTest(support.TestCase):
         self.assertEqual({int(row["address"], 16) for row in rows if row["status"] == "new"},
                          set(self.after) - set(self.before))
 
+    def test_each_dimension_divides_what_it_says(self):
+        for snapshot in (1, 2):
+            for dimension, column, whole in (
+                    ("region", "used_bytes", "SELECT sum(size) FROM chunk WHERE state = 'used'"),
+                    ("shape", "leaked_bytes", "SELECT coalesce(sum(size), 0) FROM chunk WHERE "
+                                              "reach IN ('stale', 'leaked', 'indirect')"),
+                    ("allocator", "used_bytes",
+                     "SELECT sum(free_bytes + cached_bytes + overhead_bytes) FROM heap WHERE 1"),
+                    ("mapping", "used_bytes", "SELECT sum(size) FROM region WHERE 1")):
+                with self.subTest(snapshot=snapshot, dimension=dimension):
+                    row, = self.query(self.database, f"SELECT coalesce(sum({column}), 0) AS parts, "
+                                      f"({whole} AND snapshot = {snapshot}) AS whole FROM usage "
+                                      f"WHERE snapshot = {snapshot} AND dimension = '{dimension}'")
+                    self.assertEqual(row["parts"], row["whole"])
+
     def test_formats_agree(self):
         tsv = self.residue("diff", self.database, "1", "2", "--format", "tsv").stdout
         csv = support.rows_of_csv(
