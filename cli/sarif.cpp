@@ -254,22 +254,28 @@ void begin_result(const DumpReport& dump, std::string_view rule, bool is_error,
   json.member("residueIdentity/v1", std::string_view(fingerprint(rule, identity))).close('}');
 }
 
-void write_finding(const DumpReport& dump, const Finding& finding, bool is_error, Json& json) {
+void write_finding(const DumpReport& dump, const Finding& finding, bool is_error, bool states,
+                   Json& json) {
   begin_result(dump, finding.rule, is_error, finding.message, finding.identity, json);
   write_location(dump, finding, json);
   if (finding.count > 0) json.member("occurrenceCount", finding.count);
-  if (finding.state != nullptr) json.member("baselineState", std::string_view(finding.state));
+  if (states && finding.state != nullptr)
+    json.member("baselineState", std::string_view(finding.state));
   json.key("properties").open('{').member("bytes", finding.bytes).member("count", finding.count);
   json.member_if("confidence", finding.confidence).member_if("evidence", finding.evidence);
   json.close('}').close('}');
 }
 
+// All results of a run have a baselineState, or none has one.
 void write_results(const Report& report, Json& json) {
+  const bool states = std::all_of(
+      report.dumps.begin(), report.dumps.end(),
+      [](const DumpReport& dump) { return dump.error.has_value() || !dump.baseline.empty(); });
   json.line();
   json.key("results").open('[');
   for (const DumpReport& dump : report.dumps) {
     for (const Finding& finding : dump.findings) {
-      write_finding(dump, finding, dump.breached(finding.topic, *report.rules), json);
+      write_finding(dump, finding, dump.breached(finding.topic, *report.rules), states, json);
     }
     for (size_t i = 0; i < dump.judgement.rules.size(); ++i) {
       const JudgedRule& rule = dump.judgement.rules[i];
@@ -278,7 +284,7 @@ void write_results(const Report& report, Json& json) {
       std::string message = "gate breached: " + text;
       message.append(" (found ").append(gate_found_text(rule.verdict)).append(")");
       begin_result(dump, "gate", true, message, text, json);
-      if (!dump.baseline.empty()) json.member("baselineState", std::string_view("new"));
+      if (states) json.member("baselineState", std::string_view("new"));
       json.close('}');
     }
   }
