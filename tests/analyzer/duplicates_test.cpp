@@ -170,7 +170,7 @@ TEST_F(Duplicates, AreLeftOutOnRequest) {
   add("one and the same text");
   add("one and the same text");
   PipelineOptions options;
-  options.duplicates = false;
+  options.wanted.duplicates = false;
   const Image image = process_.image();
   EXPECT_TRUE(analyze(image, {}, options).duplicates.empty());
 }
