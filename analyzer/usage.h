@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "analyzer/snapshot.h"
-#include "analyzer/usage_keys.h"
+#include "analyzer/snapshot_keys.h"
 
 namespace residue {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <functional>
 
-#include "analyzer/usage_keys.h"
+#include "analyzer/snapshot_keys.h"
 #include "db/statement.h"
 
 namespace residue {
