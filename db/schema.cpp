@@ -8,13 +8,13 @@ namespace residue {
 // rows of one snapshot lie together, and a diff reads two adjacent stretches of `usage_row`.
 //
 // usage: thousands of snapshots of one program have the same few thousand keys, and a C++ type can
-// take hundreds of bytes to name. Each name is kept once, in `usage_key`, and `usage` is a view. Its
-// index begins with the name: one that began with the dimension would lure the planner, which has
-// no statistics, into walking all keys of all processes to find those of one snapshot. In the view
-// `snapshot` stands before `usage_row` (CROSS JOIN keeps it there) while usage_key may stand where
-// it likes: of one snapshot the rows are walked, of one key the snapshots are, with a look into
-// usage_row for each. Neither reads the rows of all others. NOT INDEXED (which leaves the id) makes
-// that walk follow the file, where an index would lead it to and fro.
+// take hundreds of bytes to name. Each name is kept once, in `usage_key`, and `usage` is a view.
+// Its index begins with the name: one that began with the dimension would lure the planner, which
+// has no statistics, into walking all keys of all processes to find those of one snapshot. In the
+// view `snapshot` stands before `usage_row` (CROSS JOIN keeps it there) while usage_key may stand
+// where it likes: of one snapshot the rows are walked, of one key the snapshots are, with a look
+// into usage_row for each. Neither reads the rows of all others. NOT INDEXED (which leaves the id)
+// makes that walk follow the file, where an index would lead it to and fro.
 //
 // diff: one row for every key that either snapshot has. The first half walks the keys of the
 // earlier snapshot and looks each up in the later one, by number; the second half adds the keys

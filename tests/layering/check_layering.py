@@ -36,6 +36,7 @@ LIBRARIES = [
     ("zlib.h", ["formats/*", "symbolize/*.cpp"]),
     ("lzma*", ["formats/*", "symbolize/*.cpp"]),
     ("lz4*.h", ["formats/*"]),
+    ("xxhash.h", ["formats/*"]),
     ("bzlib.h", ["formats/*"]),
     ("cxxabi.h", ["symbolize/*.cpp"]),
     ("iostream", ["cli/*"]),
