@@ -66,11 +66,16 @@ Result<void> check_identity(sqlite3* db) {
                               "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND "
                               "name IN ('snapshot', 'usage', 'usage_row', 'chunk_block')"));
   if (tables != 3) return Error{ErrorCode::kCorrupt, "damaged: tables are missing", {}};
-  RESIDUE_ASSIGN(
-      const int64_t chunk,
-      pragma_value(db, "SELECT count(*) FROM sqlite_schema WHERE lower(name) = 'chunk'"));
-  if (chunk != 0) {
-    return Error{ErrorCode::kCorrupt, "damaged: its own 'chunk' hides the table of chunks", {}};
+  RESIDUE_ASSIGN(Statement hiding,
+                 Statement::prepare(db,
+                                    "SELECT name FROM sqlite_schema WHERE lower(name) IN ('chunk', "
+                                    "'reference', 'chunk_diff', 'growth', 'diff_by_name', "
+                                    "'trend') ORDER BY name LIMIT 1"));
+  RESIDUE_ASSIGN(const bool hidden, hiding.step());
+  if (hidden) {
+    std::string message = "its own '";
+    message.append(hiding.text(0)).append("' hides residue's table of that name: rename it");
+    return Error{ErrorCode::kCorrupt, std::move(message), {}};
   }
   return {};
 }

@@ -16,35 +16,44 @@ std::vector<Cell> parameters_of(const DiffRequest& request) {
           request.limit > 0 ? request.limit : int64_t{-1}};
 }
 
-constexpr const char* kPairColumns =
-    "dimension, key, count_before, bytes_before, count_after, bytes_after, count_delta, "
-    "bytes_delta, leaked_bytes_delta";
+constexpr std::array<const char*, 7> kPairColumns = {
+    "count_before", "bytes_before", "count_after",       "bytes_after",
+    "count_delta",  "bytes_delta",  "leaked_bytes_delta"};
 constexpr std::array<const char*, 12> kGrowthColumns = {
     "new_count",    "new_bytes",    "gone_count", "gone_bytes", "resized_count", "resized_bytes",
     "joined_count", "joined_bytes", "left_count", "left_bytes", "lost_count",    "lost_bytes"};
 
-std::string growth_columns(const char* before) {
-  std::string list;
-  for (const char* column : kGrowthColumns) list.append(before).append(column);
-  return list;
+// ", X name" for each column; `with_name`: ", X(name) AS name".
+template <size_t kCount>
+std::string list(const std::array<const char*, kCount>& columns, const char* before = "",
+                 bool with_name = false) {
+  std::string text;
+  for (const char* column : columns) {
+    text.append(", ").append(before);
+    if (with_name) text.append("(").append(column).append(") AS ");
+    text.append(column);
+  }
+  return text;
 }
 
-// The growth is computed once, not for each key.
+std::string all_columns() { return "dimension, key" + list(kPairColumns) + list(kGrowthColumns); }
+
+// What `diff` and `growth` say of a key are brought together by GROUP BY, each having one row for
+// it at most: the planner joins two computed tables by comparing every row with every other.
 std::string pair_rows(const DiffRequest& request) {
   std::string where = " WHERE from_snapshot = ?1 AND to_snapshot = ?2";
   if (!request.dimension.empty()) where += " AND dimension = ?3";
-  const std::string changed =
-      " AND (count_delta <> 0 OR bytes_delta <> 0 OR leaked_bytes_delta <> 0)";
-  std::string sql = "SELECT ";
-  sql += kPairColumns;
+  const std::string changed = "(count_delta <> 0 OR bytes_delta <> 0 OR leaked_bytes_delta <> 0)";
+  std::string sql = "SELECT dimension, key";
   if (request.by_name) {
-    sql += growth_columns(", NULL AS ") + " FROM diff_by_name";
-  } else {
-    sql = "WITH g AS MATERIALIZED (SELECT dimension, key" + growth_columns(", ") + " FROM growth" +
-          where + ") " + sql + growth_columns(", ") +
-          " FROM diff LEFT JOIN g USING (dimension, key)";
+    sql += list(kPairColumns) + list(kGrowthColumns, "NULL AS ") + " FROM diff_by_name";
+    return sql + where + " AND " + changed;
   }
-  return sql + where + changed;
+  sql += list(kPairColumns, "max", true) + list(kGrowthColumns, "max", true);
+  sql += " FROM (SELECT dimension, key" + list(kPairColumns) + list(kGrowthColumns, "NULL AS ");
+  sql += " FROM diff" + where + " AND " + changed + " UNION ALL SELECT dimension, key";
+  sql += list(kPairColumns, "NULL AS ") + list(kGrowthColumns) + " FROM growth" + where;
+  return sql + ") GROUP BY dimension, key HAVING max(count_before) IS NOT NULL";
 }
 
 Result<uint64_t> number(sqlite3* db, const char* sql, int64_t snapshot) {
@@ -112,9 +121,7 @@ Result<void> changed_keys(Database& database, const DiffRequest& request, RowSin
   std::string sql = pair_rows(request);
   if (request.limit_each) {
     // A window's place is not known yet where the rows are chosen: hence the two levels.
-    std::string wanted = "SELECT ";
-    wanted.append(kPairColumns).append(growth_columns(", "));
-    sql = wanted +
+    sql = "SELECT " + all_columns() +
           " FROM (SELECT *, row_number() OVER (PARTITION BY dimension ORDER BY bytes_delta DESC, "
           "key) AS place FROM (" +
           sql + ")) WHERE (?4 < 0 OR place <= ?4)" + order;

@@ -182,6 +182,8 @@ report() {
     heading "What grew"
     show_and_run "$RESIDUE" diff "$DB" 1 "$last"
   fi
+  heading "A gate for a pipeline: exit code 1 if it leaks"
+  show_and_run "$RESIDUE" leaks "$DB@$last" --limit 1 --fail-on 'leaked_bytes > 0' || note "exit code $?"
   heading "Anything else is SQL"
   show_and_run "$RESIDUE" query "$DB" "SELECT key AS type, used_count, used_bytes, leaked_count, leaked_bytes \
 FROM usage_by_type WHERE snapshot = $last ORDER BY leaked_bytes DESC, used_bytes DESC LIMIT 5"

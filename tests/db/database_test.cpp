@@ -192,11 +192,14 @@ TEST(Database, WritersAddWhatAnOlderBuildDidNotKnow) {
 TEST(Database, NoticesMissingAndHiddenTables) {
   const TempDir dir;
   store_one(dir.file("a.db"));
-  store_one(dir.file("b.db"));
   raw_sql(dir.file("a.db"), "DROP TABLE chunk_block");
   EXPECT_FALSE(Database::open(dir.file("a.db"), Mode::kRead));
-  raw_sql(dir.file("b.db"), "CREATE TABLE Chunk(x)");
-  EXPECT_FALSE(Database::open(dir.file("b.db"), Mode::kRead));
+  for (const char* name : {"Chunk", "reference", "chunk_diff", "growth", "diff_by_name", "Trend"}) {
+    const std::string path = dir.file(std::string(name) + ".db");
+    store_one(path);
+    raw_sql(path, std::string("CREATE VIEW ") + name + " AS SELECT 1 AS x");
+    expect_refused(path, ErrorCode::kCorrupt, name);
+  }
 }
 
 TEST(Database, DamagedPagesAreAnErrorNotACrash) {
