@@ -1,33 +1,33 @@
 #include "db/chunk_vtab.h"
 
-#include <memory>
-#include <new>
 #include <tuple>
 #include <vector>
 
 #include "db/chunk_filter.h"
-#include "db/statement.h"
+#include "db/virtual_table.h"
 
 namespace residue {
 namespace {
 
-constexpr const char* kDeclaration =
-    "CREATE TABLE chunk(snapshot INTEGER, address INTEGER, size INTEGER, requested INTEGER, "
-    "heap INTEGER, state TEXT, reach TEXT, type INTEGER, site INTEGER, site_group INTEGER, "
-    "owner INTEGER, cluster INTEGER, retained INTEGER, dominator INTEGER)";
-
-struct ChunkVtab : sqlite3_vtab {
-  sqlite3* db;
-  const LiveSnapshots* live;
-};
-
 // Walks snapshots, their blocks, and the rows of a block that the filter leaves.
 struct ChunkCursor : sqlite3_vtab_cursor {
+  static constexpr const char* kDeclaration =
+      "CREATE TABLE chunk(snapshot INTEGER, address INTEGER, size INTEGER, requested INTEGER, "
+      "heap INTEGER, state TEXT, reach TEXT, type INTEGER, site INTEGER, site_group INTEGER, "
+      "owner INTEGER, cluster INTEGER, retained INTEGER, dominator INTEGER)";
+
   ChunkCursor(sqlite3* db, const LiveSnapshots& live) : sqlite3_vtab_cursor{}, source(db, live) {}
 
-  Result<void> start(const ChunkFilter& wanted, uint32_t needed);
-  Result<void> advance();
+  static int plan(sqlite3_index_info* info) { return plan_filter(info); }
+  Result<void> start(int number, const char* plan, std::span<sqlite3_value*> values);
   bool at_end() const { return block == nullptr; }
+  Result<void> next() {
+    ++row;
+    return advance();
+  }
+  Result<void> give(sqlite3_context* context, int column) const;
+  int64_t rowid() const { return ref->snapshot * (int64_t{1} << 32) + ref->first_id + row; }
+  Result<void> advance();
 
   ChunkSource source;
   ChunkFilter filter;
@@ -42,8 +42,9 @@ struct ChunkCursor : sqlite3_vtab_cursor {
   uint32_t end = 0;
 };
 
-Result<void> ChunkCursor::start(const ChunkFilter& wanted, uint32_t needed) {
-  filter = wanted;
+Result<void> ChunkCursor::start(int number, const char* plan, std::span<sqlite3_value*> values) {
+  const auto needed = static_cast<uint32_t>(number);
+  filter = read_filter(plan, values);
   if (columns != needed) source.clear();
   columns = needed;
   snapshots.clear();
@@ -80,57 +81,6 @@ Result<void> ChunkCursor::advance() {
   }
 }
 
-ChunkCursor* cursor_of(sqlite3_vtab_cursor* cursor) { return static_cast<ChunkCursor*>(cursor); }
-
-// Hands an error to SQLite, which copies the message.
-int fail(sqlite3_vtab* vtab, const Error& error) {
-  sqlite3_free(vtab->zErrMsg);
-  vtab->zErrMsg = sqlite3_mprintf("%s", error.message.c_str());
-  return error.code == ErrorCode::kCorrupt ? SQLITE_CORRUPT_VTAB : SQLITE_ERROR;
-}
-
-int connect(sqlite3* db, void* live, int, const char* const*, sqlite3_vtab** vtab, char**) {
-  const int rc = sqlite3_declare_vtab(db, kDeclaration);
-  if (rc != SQLITE_OK) return rc;
-  sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
-  *vtab = new (std::nothrow) ChunkVtab{{}, db, static_cast<const LiveSnapshots*>(live)};
-  return *vtab == nullptr ? SQLITE_NOMEM : SQLITE_OK;
-}
-
-int disconnect(sqlite3_vtab* vtab) {
-  delete static_cast<ChunkVtab*>(vtab);
-  return SQLITE_OK;
-}
-
-int best_index(sqlite3_vtab*, sqlite3_index_info* info) { return plan_filter(info); }
-
-int open_cursor(sqlite3_vtab* base, sqlite3_vtab_cursor** cursor) {
-  const auto* vtab = static_cast<ChunkVtab*>(base);
-  *cursor = new (std::nothrow) ChunkCursor(vtab->db, *vtab->live);
-  return *cursor == nullptr ? SQLITE_NOMEM : SQLITE_OK;
-}
-
-int close_cursor(sqlite3_vtab_cursor* cursor) {
-  delete cursor_of(cursor);
-  return SQLITE_OK;
-}
-
-int start_scan(sqlite3_vtab_cursor* base, int columns, const char* plan, int count,
-               sqlite3_value** values) {
-  const ChunkFilter filter = read_filter(plan, std::span(values, static_cast<size_t>(count)));
-  const auto started = cursor_of(base)->start(filter, static_cast<uint32_t>(columns));
-  return started ? SQLITE_OK : fail(base->pVtab, started.error());
-}
-
-int next_row(sqlite3_vtab_cursor* base) {
-  ChunkCursor* cursor = cursor_of(base);
-  ++cursor->row;
-  const auto advanced = cursor->advance();
-  return advanced ? SQLITE_OK : fail(base->pVtab, advanced.error());
-}
-
-int at_end(sqlite3_vtab_cursor* cursor) { return cursor_of(cursor)->at_end() ? 1 : 0; }
-
 void give_integer(sqlite3_context* context, uint64_t value) {
   sqlite3_result_int64(context, static_cast<sqlite3_int64>(value));
 }
@@ -140,90 +90,64 @@ void give_id(sqlite3_context* context, uint32_t id) {
   if (id != ~uint32_t{0}) sqlite3_result_int64(context, id);
 }
 
-int give_column(sqlite3_vtab_cursor* base, sqlite3_context* context, int column) {
-  const ChunkCursor& cursor = *cursor_of(base);
-  const ChunkBlock& block = *cursor.block;
-  const uint32_t i = cursor.row;
+Result<void> ChunkCursor::give(sqlite3_context* context, int column) const {
+  const ChunkBlock& chunks = *block;
+  const uint32_t i = row;
   switch (column) {
     case kColSnapshot:
-      sqlite3_result_int64(context, cursor.ref->snapshot);
+      sqlite3_result_int64(context, ref->snapshot);
       break;
     case kColAddress:
-      give_integer(context, block.address[i]);
+      give_integer(context, chunks.address[i]);
       break;
     case kColSize:
-      give_integer(context, block.size[i]);
+      give_integer(context, chunks.size[i]);
       break;
     case kColRequested:
-      if (!block.slack.empty() && block.slack[i] != ~uint32_t{0}) {
-        give_integer(context, block.size[i] - block.slack[i]);
+      if (!chunks.slack.empty() && chunks.slack[i] != ~uint32_t{0}) {
+        give_integer(context, chunks.size[i] - chunks.slack[i]);
       }
       break;
     case kColHeap:
-      give_id(context, block.heap[i]);
+      give_id(context, chunks.heap[i]);
       break;
     case kColState:
-      sqlite3_result_text(context, kChunkStateNames[block.state[i]], -1, SQLITE_STATIC);
+      sqlite3_result_text(context, kChunkStateNames[chunks.state[i]], -1, SQLITE_STATIC);
       break;
     case kColReach:
-      if (block.reach[i] != 0) {
-        sqlite3_result_text(context, kReachNames[block.reach[i]], -1, SQLITE_STATIC);
+      if (chunks.reach[i] != 0) {
+        sqlite3_result_text(context, kReachNames[chunks.reach[i]], -1, SQLITE_STATIC);
       }
       break;
     case kColType:
-      give_id(context, block.type[i]);
+      give_id(context, chunks.type[i]);
       break;
     case kColOwner:
-      give_id(context, block.owner[i]);
+      give_id(context, chunks.owner[i]);
       break;
     case kColCluster:
-      give_id(context, block.cluster[i]);
+      give_id(context, chunks.cluster[i]);
       break;
     case kColRetained:
-      if (!block.retained.empty() && block.state[i] == static_cast<uint8_t>(ChunkState::kUsed)) {
-        give_integer(context, block.retained[i]);
+      if (!chunks.retained.empty() && chunks.state[i] == static_cast<uint8_t>(ChunkState::kUsed)) {
+        give_integer(context, chunks.retained[i]);
       }
       break;
     case kColDominator:
-      if (!block.dominator.empty() && block.dominator[i] != 0) {
-        give_integer(context, block.dominator[i]);
+      if (!chunks.dominator.empty() && chunks.dominator[i] != 0) {
+        give_integer(context, chunks.dominator[i]);
       }
       break;
     default:
       break;
   }
-  return SQLITE_OK;
-}
-
-int give_rowid(sqlite3_vtab_cursor* base, sqlite3_int64* rowid) {
-  const ChunkCursor& cursor = *cursor_of(base);
-  *rowid = cursor.ref->snapshot * (int64_t{1} << 32) + cursor.ref->first_id + cursor.row;
-  return SQLITE_OK;
-}
-
-sqlite3_module make_module() {
-  sqlite3_module module{};
-  // No xCreate: the table cannot be made in a file, it only exists under its own name.
-  module.xConnect = connect;
-  module.xDisconnect = disconnect;
-  module.xBestIndex = best_index;
-  module.xOpen = open_cursor;
-  module.xClose = close_cursor;
-  module.xFilter = start_scan;
-  module.xNext = next_row;
-  module.xEof = at_end;
-  module.xColumn = give_column;
-  module.xRowid = give_rowid;
-  return module;
+  return {};
 }
 
 }  // namespace
 
 Result<void> register_chunk_table(sqlite3* db, const LiveSnapshots* live) {
-  static const sqlite3_module kModule = make_module();
-  const int rc = sqlite3_create_module(db, "chunk", &kModule, const_cast<LiveSnapshots*>(live));
-  if (rc != SQLITE_OK) return sqlite_error(db, rc);
-  return {};
+  return register_virtual_table<ChunkCursor>(db, "chunk", live);
 }
 
 }  // namespace residue

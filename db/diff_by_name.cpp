@@ -2,7 +2,7 @@
 
 #include <array>
 #include <map>
-#include <new>
+#include <memory>
 #include <set>
 #include <utility>
 #include <vector>
@@ -10,6 +10,7 @@
 #include "db/diff_rows_vtab.h"
 #include "db/stable_name.h"
 #include "db/statement.h"
+#include "db/virtual_table.h"
 
 namespace residue {
 namespace {
@@ -99,24 +100,22 @@ class NamedRows final : public PairRows {
   std::vector<const std::pair<const Key, std::array<Sums, 2>>*> rows_;
 };
 
-constexpr RowsTable kTable = {
-    "diff_by_name",
-    "CREATE TABLE diff_by_name(from_snapshot INTEGER, to_snapshot INTEGER, dimension TEXT, key "
-    "TEXT, count_before INTEGER, bytes_before INTEGER, count_after INTEGER, bytes_after INTEGER, "
-    "count_delta INTEGER, bytes_delta INTEGER, leaked_bytes_delta INTEGER)",
-    []() -> PairRows* { return new (std::nothrow) NamedRows; }};
+struct NamedCursor final : PairRowsCursor {
+  static constexpr const char* kDeclaration =
+      "CREATE TABLE diff_by_name(from_snapshot INTEGER, to_snapshot INTEGER, dimension TEXT, key "
+      "TEXT, count_before INTEGER, bytes_before INTEGER, count_after INTEGER, bytes_after INTEGER, "
+      "count_delta INTEGER, bytes_delta INTEGER, leaked_bytes_delta INTEGER)";
 
-int connect(sqlite3* db, void* live, int, const char* const*, sqlite3_vtab** vtab, char**) {
-  return connect_rows(db, kTable, live, vtab);
-}
+  NamedCursor(sqlite3* db, const LiveSnapshots& live)
+      : PairRowsCursor(db, live, "diff_by_name", []() -> std::unique_ptr<PairRows> {
+          return std::make_unique<NamedRows>();
+        }) {}
+};
 
 }  // namespace
 
 Result<void> register_diff_by_name(sqlite3* db, const LiveSnapshots* live) {
-  static const sqlite3_module kModule = rows_module(connect);
-  const int rc = sqlite3_create_module(db, kTable.name, &kModule, const_cast<LiveSnapshots*>(live));
-  if (rc != SQLITE_OK) return sqlite_error(db, rc);
-  return {};
+  return register_virtual_table<NamedCursor>(db, "diff_by_name", live);
 }
 
 }  // namespace residue

@@ -4,21 +4,14 @@
 #include <array>
 #include <limits>
 #include <memory>
-#include <new>
 #include <string_view>
 
 #include "db/diff_plan.h"
 #include "db/diff_process.h"
-#include "db/statement.h"
+#include "db/virtual_table.h"
 
 namespace residue {
 namespace {
-
-constexpr const char* kDeclaration =
-    "CREATE TABLE chunk_diff(from_snapshot INTEGER, to_snapshot INTEGER, address INTEGER, "
-    "status TEXT, size_before INTEGER, size_after INTEGER, heap TEXT, type TEXT, "
-    "type_before TEXT, owner TEXT, cluster INTEGER, reach TEXT, reach_before TEXT, "
-    "state_before TEXT)";
 
 enum Column : int {
   kFromSnapshot,
@@ -51,20 +44,27 @@ struct Filter {
   bool in_one_half() const { return (low < 0) == (high < 0); }
 };
 
-struct DiffVtab : sqlite3_vtab {
-  sqlite3* db;
-  const LiveSnapshots* live;
-};
-
 struct DiffCursor : sqlite3_vtab_cursor {
-  DiffCursor(sqlite3* db, const LiveSnapshots& live) : sqlite3_vtab_cursor{}, pairs(db, live) {}
+  static constexpr const char* kDeclaration =
+      "CREATE TABLE chunk_diff(from_snapshot INTEGER, to_snapshot INTEGER, address INTEGER, "
+      "status TEXT, size_before INTEGER, size_after INTEGER, heap TEXT, type TEXT, "
+      "type_before TEXT, owner TEXT, cluster INTEGER, reach TEXT, reach_before TEXT, "
+      "state_before TEXT)";
 
-  Result<void> start(sqlite3* db, const Filter& wanted, uint32_t columns);
+  DiffCursor(sqlite3* of, const LiveSnapshots& live)
+      : sqlite3_vtab_cursor{}, db(of), pairs(of, live) {}
+
+  static int plan(sqlite3_index_info* info) { return plan_pair(info, kTerms, 1e7); }
+  Result<void> start(int number, const char* plan, std::span<sqlite3_value*> values);
+  bool at_end() const { return done; }
   Result<void> next();
+  Result<void> give(sqlite3_context* context, int column) const;
+  int64_t rowid() const { return row; }
   // From the pair at hand to the first one that is wanted.
   Result<void> find();
   Result<void> step() { return pairs.step() ? Result<void>() : pairs.refill(); }
 
+  sqlite3* db;
   ChunkPairs pairs;
   std::unique_ptr<DiffKeys> keys;
   int64_t keys_from = 0, keys_to = 0;
@@ -74,8 +74,43 @@ struct DiffCursor : sqlite3_vtab_cursor {
   int64_t row = 0;
 };
 
-Result<void> DiffCursor::start(sqlite3* db, const Filter& wanted, uint32_t columns) {
-  filter = wanted;
+uint32_t needed_columns(uint64_t used) {
+  const auto uses = [used](int column) { return (used >> column & 1) != 0; };
+  uint32_t columns = 0;
+  if (uses(kStatus) || uses(kType) || uses(kTypeBefore)) columns |= kTypeColumn;
+  if (uses(kOwner)) columns |= kOwnerColumn;
+  if (uses(kCluster)) columns |= kClusterColumn;
+  return columns;
+}
+
+Filter read_plan(const char* plan, std::span<sqlite3_value*> values) {
+  Filter filter;
+  const std::string_view letters(plan);
+  for (size_t i = 0; i < values.size() && i < letters.size(); ++i) {
+    if (letters[i] == kPlanStatus) {
+      const auto text = plain_text(values[i]);
+      const auto name = std::find(kChunkStatusNames.begin(), kChunkStatusNames.end(),
+                                  text.value_or(std::string_view()));
+      filter.nothing = filter.nothing || name == kChunkStatusNames.end();
+      filter.status = static_cast<ChunkStatus>(name - kChunkStatusNames.begin());
+      continue;
+    }
+    const auto number = whole_number(values[i]);
+    if (letters[i] == kPlanFrom || letters[i] == kPlanTo) {
+      filter.nothing = filter.nothing || !number;
+      (letters[i] == kPlanFrom ? filter.from : filter.to) = number.value_or(0);
+    } else if (number) {  // bounds of another kind are left to SQLite
+      if (letters[i] != '<') filter.low = std::max(filter.low, *number);
+      if (letters[i] != '>') filter.high = std::min(filter.high, *number);
+    }
+  }
+  return filter;
+}
+
+Result<void> DiffCursor::start(int number, const char* plan, std::span<sqlite3_value*> values) {
+  if (!plan_has_pair(plan)) return pair_missing("chunk_diff");
+  filter = read_plan(plan, values);
+  const uint32_t columns = needed_columns(static_cast<uint64_t>(number)) | kTypeColumn;
   done = true;
   row = 0;
   if (filter.nothing || filter.low > filter.high) return {};
@@ -116,86 +151,6 @@ Result<void> DiffCursor::find() {
   done = true;
   return {};
 }
-
-uint32_t needed_columns(uint64_t used) {
-  const auto uses = [used](int column) { return (used >> column & 1) != 0; };
-  uint32_t columns = 0;
-  if (uses(kStatus) || uses(kType) || uses(kTypeBefore)) columns |= kTypeColumn;
-  if (uses(kOwner)) columns |= kOwnerColumn;
-  if (uses(kCluster)) columns |= kClusterColumn;
-  return columns;
-}
-
-Filter read_plan(const char* plan, std::span<sqlite3_value*> values) {
-  Filter filter;
-  const std::string_view letters(plan);
-  for (size_t i = 0; i < values.size() && i < letters.size(); ++i) {
-    if (letters[i] == kPlanStatus) {
-      const auto text = plain_text(values[i]);
-      const auto name = std::find(kChunkStatusNames.begin(), kChunkStatusNames.end(),
-                                  text.value_or(std::string_view()));
-      filter.nothing = filter.nothing || name == kChunkStatusNames.end();
-      filter.status = static_cast<ChunkStatus>(name - kChunkStatusNames.begin());
-      continue;
-    }
-    const auto number = whole_number(values[i]);
-    if (letters[i] == kPlanFrom || letters[i] == kPlanTo) {
-      filter.nothing = filter.nothing || !number;
-      (letters[i] == kPlanFrom ? filter.from : filter.to) = number.value_or(0);
-    } else if (number) {  // bounds of another kind are left to SQLite
-      if (letters[i] != '<') filter.low = std::max(filter.low, *number);
-      if (letters[i] != '>') filter.high = std::min(filter.high, *number);
-    }
-  }
-  return filter;
-}
-
-DiffCursor* cursor_of(sqlite3_vtab_cursor* cursor) { return static_cast<DiffCursor*>(cursor); }
-
-int connect(sqlite3* db, void* live, int, const char* const*, sqlite3_vtab** vtab, char**) {
-  const int rc = sqlite3_declare_vtab(db, kDeclaration);
-  if (rc != SQLITE_OK) return rc;
-  sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
-  *vtab = new (std::nothrow) DiffVtab{{}, db, static_cast<const LiveSnapshots*>(live)};
-  return *vtab == nullptr ? SQLITE_NOMEM : SQLITE_OK;
-}
-
-int disconnect(sqlite3_vtab* vtab) {
-  delete static_cast<DiffVtab*>(vtab);
-  return SQLITE_OK;
-}
-
-int best_index(sqlite3_vtab*, sqlite3_index_info* info) { return plan_pair(info, kTerms, 1e7); }
-
-int open_cursor(sqlite3_vtab* base, sqlite3_vtab_cursor** cursor) {
-  const auto* vtab = static_cast<DiffVtab*>(base);
-  *cursor = new (std::nothrow) DiffCursor(vtab->db, *vtab->live);
-  return *cursor == nullptr ? SQLITE_NOMEM : SQLITE_OK;
-}
-
-int close_cursor(sqlite3_vtab_cursor* cursor) {
-  delete cursor_of(cursor);
-  return SQLITE_OK;
-}
-
-int start_scan(sqlite3_vtab_cursor* base, int columns, const char* plan, int count,
-               sqlite3_value** values) {
-  if (plan == nullptr || !plan_has_pair(plan)) {
-    return fail_scan(base->pVtab, pair_missing("chunk_diff"));
-  }
-  const Filter filter = read_plan(plan, std::span(values, static_cast<size_t>(count)));
-  const auto started =
-      cursor_of(base)->start(static_cast<DiffVtab*>(base->pVtab)->db, filter,
-                             needed_columns(static_cast<uint64_t>(columns)) | kTypeColumn);
-  return started ? SQLITE_OK : fail_scan(base->pVtab, started.error());
-}
-
-int next_row(sqlite3_vtab_cursor* base) {
-  const auto advanced = cursor_of(base)->next();
-  return advanced ? SQLITE_OK : fail_scan(base->pVtab, advanced.error());
-}
-
-int at_end(sqlite3_vtab_cursor* cursor) { return cursor_of(cursor)->done ? 1 : 0; }
 
 void give_name(sqlite3_context* context, const std::string& name) {
   sqlite3_result_text64(context, name.data(), name.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
@@ -246,23 +201,22 @@ void give_fact(sqlite3_context* context, const DiffCursor& cursor, int column) {
   }
 }
 
-int give_column(sqlite3_vtab_cursor* base, sqlite3_context* context, int column) {
-  const DiffCursor& cursor = *cursor_of(base);
-  const bool was_used = cursor.status != ChunkStatus::kNew;
-  const bool is_used = cursor.status != ChunkStatus::kGone;
-  const ChunkWalk* before = was_used ? cursor.pairs.before() : nullptr;
+Result<void> DiffCursor::give(sqlite3_context* context, int column) const {
+  const bool was_used = status != ChunkStatus::kNew;
+  const bool is_used = status != ChunkStatus::kGone;
+  const ChunkWalk* before = was_used ? pairs.before() : nullptr;
   switch (column) {
     case kFromSnapshot:
-      sqlite3_result_int64(context, cursor.filter.from);
+      sqlite3_result_int64(context, filter.from);
       break;
     case kToSnapshot:
-      sqlite3_result_int64(context, cursor.filter.to);
+      sqlite3_result_int64(context, filter.to);
       break;
     case kAddress:
-      sqlite3_result_int64(context, static_cast<sqlite3_int64>(cursor.pairs.address()));
+      sqlite3_result_int64(context, static_cast<sqlite3_int64>(pairs.address()));
       break;
     case kStatus:
-      sqlite3_result_text(context, kChunkStatusNames[static_cast<size_t>(cursor.status)], -1,
+      sqlite3_result_text(context, kChunkStatusNames[static_cast<size_t>(status)], -1,
                           SQLITE_STATIC);
       break;
     case kSizeBefore:
@@ -270,43 +224,22 @@ int give_column(sqlite3_vtab_cursor* base, sqlite3_context* context, int column)
       break;
     case kSizeAfter:
       if (is_used) {
-        sqlite3_result_int64(context, static_cast<sqlite3_int64>(cursor.pairs.after()->size()));
+        sqlite3_result_int64(context, static_cast<sqlite3_int64>(pairs.after()->size()));
       }
       break;
     case kTypeBefore:
-      give_type(context, *cursor.keys, cursor.keys->before, before);
+      give_type(context, *keys, keys->before, before);
       break;
     case kReachBefore:
       give_reach(context, before);
       break;
     case kStateBefore:
-      give_state_before(context, cursor);
+      give_state_before(context, *this);
       break;
     default:
-      give_fact(context, cursor, column);
+      give_fact(context, *this, column);
   }
-  return SQLITE_OK;
-}
-
-int give_rowid(sqlite3_vtab_cursor* base, sqlite3_int64* rowid) {
-  *rowid = cursor_of(base)->row;
-  return SQLITE_OK;
-}
-
-sqlite3_module make_module() {
-  sqlite3_module module{};
-  // No xCreate: the table cannot be made in a file, it only exists under its own name.
-  module.xConnect = connect;
-  module.xDisconnect = disconnect;
-  module.xBestIndex = best_index;
-  module.xOpen = open_cursor;
-  module.xClose = close_cursor;
-  module.xFilter = start_scan;
-  module.xNext = next_row;
-  module.xEof = at_end;
-  module.xColumn = give_column;
-  module.xRowid = give_rowid;
-  return module;
+  return {};
 }
 
 }  // namespace
@@ -327,11 +260,7 @@ std::optional<ChunkStatus> status_of(const ChunkWalk* before, const ChunkWalk* a
 }
 
 Result<void> register_chunk_diff(sqlite3* db, const LiveSnapshots* live) {
-  static const sqlite3_module kModule = make_module();
-  const int rc =
-      sqlite3_create_module(db, "chunk_diff", &kModule, const_cast<LiveSnapshots*>(live));
-  if (rc != SQLITE_OK) return sqlite_error(db, rc);
-  return {};
+  return register_virtual_table<DiffCursor>(db, "chunk_diff", live);
 }
 
 }  // namespace residue

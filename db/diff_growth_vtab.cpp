@@ -1,9 +1,9 @@
 // The virtual table `growth` (diff_growth.h).
-#include <new>
+#include <memory>
 
 #include "db/diff_growth.h"
 #include "db/diff_rows_vtab.h"
-#include "db/statement.h"
+#include "db/virtual_table.h"
 
 namespace residue {
 namespace {
@@ -40,26 +40,24 @@ class GrowthRows final : public PairRows {
   std::vector<GrowthRow> rows_;
 };
 
-constexpr RowsTable kTable = {
-    "growth",
-    "CREATE TABLE growth(from_snapshot INTEGER, to_snapshot INTEGER, dimension TEXT, key TEXT, "
-    "new_count INTEGER, new_bytes INTEGER, gone_count INTEGER, gone_bytes INTEGER, "
-    "resized_count INTEGER, resized_bytes INTEGER, kept_count INTEGER, kept_bytes INTEGER, "
-    "joined_count INTEGER, joined_bytes INTEGER, left_count INTEGER, left_bytes INTEGER, "
-    "new_leaked_count INTEGER, new_leaked_bytes INTEGER, lost_count INTEGER, lost_bytes INTEGER)",
-    []() -> PairRows* { return new (std::nothrow) GrowthRows; }};
+struct GrowthCursor final : PairRowsCursor {
+  static constexpr const char* kDeclaration =
+      "CREATE TABLE growth(from_snapshot INTEGER, to_snapshot INTEGER, dimension TEXT, key TEXT, "
+      "new_count INTEGER, new_bytes INTEGER, gone_count INTEGER, gone_bytes INTEGER, "
+      "resized_count INTEGER, resized_bytes INTEGER, kept_count INTEGER, kept_bytes INTEGER, "
+      "joined_count INTEGER, joined_bytes INTEGER, left_count INTEGER, left_bytes INTEGER, "
+      "new_leaked_count INTEGER, new_leaked_bytes INTEGER, lost_count INTEGER, lost_bytes INTEGER)";
 
-int connect(sqlite3* db, void* live, int, const char* const*, sqlite3_vtab** vtab, char**) {
-  return connect_rows(db, kTable, live, vtab);
-}
+  GrowthCursor(sqlite3* db, const LiveSnapshots& live)
+      : PairRowsCursor(db, live, "growth", []() -> std::unique_ptr<PairRows> {
+          return std::make_unique<GrowthRows>();
+        }) {}
+};
 
 }  // namespace
 
 Result<void> register_growth(sqlite3* db, const LiveSnapshots* live) {
-  static const sqlite3_module kModule = rows_module(connect);
-  const int rc = sqlite3_create_module(db, kTable.name, &kModule, const_cast<LiveSnapshots*>(live));
-  if (rc != SQLITE_OK) return sqlite_error(db, rc);
-  return {};
+  return register_virtual_table<GrowthCursor>(db, "growth", live);
 }
 
 }  // namespace residue

@@ -95,10 +95,4 @@ std::optional<std::string_view> plain_text(sqlite3_value* value) {
                           static_cast<size_t>(sqlite3_value_bytes(value)));
 }
 
-int fail_scan(sqlite3_vtab* vtab, const Error& error) {
-  sqlite3_free(vtab->zErrMsg);
-  vtab->zErrMsg = sqlite3_mprintf("%s", error.message.c_str());
-  return error.code == ErrorCode::kCorrupt ? SQLITE_CORRUPT_VTAB : SQLITE_ERROR;
-}
-
 }  // namespace residue

@@ -39,7 +39,4 @@ std::optional<int64_t> whole_number(sqlite3_value* value);
 // The text; nullopt for other types, which equal no text of ours.
 std::optional<std::string_view> plain_text(sqlite3_value* value);
 
-// Hands an error to SQLite; returns its code for it.
-int fail_scan(sqlite3_vtab* vtab, const Error& error);
-
 }  // namespace residue

@@ -1,36 +1,39 @@
 #include "db/reference_vtab.h"
 
 #include <algorithm>
-#include <new>
 #include <vector>
 
 #include "db/reference_filter.h"
 #include "db/reference_source.h"
-#include "db/statement.h"
+#include "db/virtual_table.h"
 
 namespace residue {
 namespace {
 
-constexpr const char* kDeclaration =
-    "CREATE TABLE reference(snapshot INTEGER, source INTEGER, target INTEGER, interior INTEGER, "
-    "kind TEXT)";
-
-struct ReferenceVtab : sqlite3_vtab {
-  sqlite3* db;
-  const LiveSnapshots* live;
-};
-
 // Walks snapshots, their blocks, and the references of a block that the filter leaves.
 struct ReferenceCursor : sqlite3_vtab_cursor {
+  static constexpr const char* kDeclaration =
+      "CREATE TABLE reference(snapshot INTEGER, source INTEGER, target INTEGER, interior INTEGER, "
+      "kind TEXT)";
+
   ReferenceCursor(sqlite3* db, const LiveSnapshots& live)
       : sqlite3_vtab_cursor{}, references(db, live) {}
 
-  Result<void> start(const ReferenceFilter& wanted);
-  Result<void> advance();
+  static int plan(sqlite3_index_info* info) { return plan_references(info); }
+  Result<void> start(int number, const char* plan, std::span<sqlite3_value*> values);
   bool at_end() const { return block == nullptr; }
-  Result<uint64_t> address(uint32_t id) {
-    return references.addresses().address(ref->snapshot, id);
+  Result<void> next() {
+    ++row;
+    return advance();
   }
+  Result<void> give(sqlite3_context* context, int column);
+  // Unique as long as there are fewer than two million snapshots, of 16 million blocks each.
+  int64_t rowid() const {
+    const auto number = static_cast<uint64_t>(ref->snapshot) << 24 | ref->block;
+    static_assert(kBlockReferences <= 1 << 18);
+    return static_cast<int64_t>(number << 18 | row);
+  }
+  Result<void> advance();
 
   ReferenceSource references;
   ReferenceFilter filter;
@@ -47,10 +50,11 @@ struct ReferenceCursor : sqlite3_vtab_cursor {
  private:
   Result<bool> next_blocks();
   void find_row();
+  Result<void> give_address(sqlite3_context* context, uint32_t id);
 };
 
-Result<void> ReferenceCursor::start(const ReferenceFilter& wanted) {
-  filter = wanted;
+Result<void> ReferenceCursor::start(int, const char* plan, std::span<sqlite3_value*> values) {
+  filter = read_reference_filter(plan, values);
   snapshots.clear();
   blocks = nullptr;
   block = nullptr;
@@ -116,122 +120,39 @@ Result<void> ReferenceCursor::advance() {
   }
 }
 
-ReferenceCursor* cursor_of(sqlite3_vtab_cursor* cursor) {
-  return static_cast<ReferenceCursor*>(cursor);
+Result<void> ReferenceCursor::give_address(sqlite3_context* context, uint32_t id) {
+  RESIDUE_ASSIGN(const uint64_t address, references.addresses().address(ref->snapshot, id));
+  sqlite3_result_int64(context, static_cast<sqlite3_int64>(address));
+  return {};
 }
 
-// Hands an error to SQLite, which copies the message.
-int fail(sqlite3_vtab* vtab, const Error& error) {
-  sqlite3_free(vtab->zErrMsg);
-  vtab->zErrMsg = sqlite3_mprintf("%s", error.message.c_str());
-  return error.code == ErrorCode::kCorrupt ? SQLITE_CORRUPT_VTAB : SQLITE_ERROR;
-}
-
-int connect(sqlite3* db, void* live, int, const char* const*, sqlite3_vtab** vtab, char**) {
-  const int rc = sqlite3_declare_vtab(db, kDeclaration);
-  if (rc != SQLITE_OK) return rc;
-  sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
-  *vtab = new (std::nothrow) ReferenceVtab{{}, db, static_cast<const LiveSnapshots*>(live)};
-  return *vtab == nullptr ? SQLITE_NOMEM : SQLITE_OK;
-}
-
-int disconnect(sqlite3_vtab* vtab) {
-  delete static_cast<ReferenceVtab*>(vtab);
-  return SQLITE_OK;
-}
-
-int best_index(sqlite3_vtab*, sqlite3_index_info* info) { return plan_references(info); }
-
-int open_cursor(sqlite3_vtab* base, sqlite3_vtab_cursor** cursor) {
-  const auto* vtab = static_cast<ReferenceVtab*>(base);
-  *cursor = new (std::nothrow) ReferenceCursor(vtab->db, *vtab->live);
-  return *cursor == nullptr ? SQLITE_NOMEM : SQLITE_OK;
-}
-
-int close_cursor(sqlite3_vtab_cursor* cursor) {
-  delete cursor_of(cursor);
-  return SQLITE_OK;
-}
-
-int start_scan(sqlite3_vtab_cursor* base, int, const char* plan, int count,
-               sqlite3_value** values) {
-  const auto started = cursor_of(base)->start(
-      read_reference_filter(plan, std::span(values, static_cast<size_t>(count))));
-  return started ? SQLITE_OK : fail(base->pVtab, started.error());
-}
-
-int next_row(sqlite3_vtab_cursor* base) {
-  ReferenceCursor* cursor = cursor_of(base);
-  ++cursor->row;
-  const auto advanced = cursor->advance();
-  return advanced ? SQLITE_OK : fail(base->pVtab, advanced.error());
-}
-
-int at_end(sqlite3_vtab_cursor* cursor) { return cursor_of(cursor)->at_end() ? 1 : 0; }
-
-int give_address(ReferenceCursor& cursor, sqlite3_context* context, uint32_t id) {
-  const Result<uint64_t> address = cursor.address(id);
-  if (!address) return fail(cursor.pVtab, address.error());
-  sqlite3_result_int64(context, static_cast<sqlite3_int64>(*address));
-  return SQLITE_OK;
-}
-
-int give_column(sqlite3_vtab_cursor* base, sqlite3_context* context, int column) {
-  ReferenceCursor& cursor = *cursor_of(base);
-  const ReferenceBlock& block = *cursor.block;
+Result<void> ReferenceCursor::give(sqlite3_context* context, int column) {
   switch (column) {
     case kColReferenceSnapshot:
-      sqlite3_result_int64(context, cursor.ref->snapshot);
-      return SQLITE_OK;
+      sqlite3_result_int64(context, ref->snapshot);
+      break;
     case kColSource:
-      return give_address(cursor, context, block.first_id + cursor.source);
+      return give_address(context, block->first_id + source);
     case kColTarget:
-      return give_address(cursor, context, block.target[cursor.row]);
+      return give_address(context, block->target[row]);
     case kColInterior:
-      sqlite3_result_int(context, block.interior(cursor.row) ? 1 : 0);
-      return SQLITE_OK;
+      sqlite3_result_int(context, block->interior(row) ? 1 : 0);
+      break;
     case kColKind: {
-      const auto kind = static_cast<size_t>(block.kind(cursor.row));
+      const auto kind = static_cast<size_t>(block->kind(row));
       sqlite3_result_text(context, kReferenceKindNames[kind], -1, SQLITE_STATIC);
-      return SQLITE_OK;
+      break;
     }
     default:
-      return SQLITE_OK;
+      break;
   }
-}
-
-// Unique as long as there are fewer than two million snapshots, of 16 million blocks each.
-int give_rowid(sqlite3_vtab_cursor* base, sqlite3_int64* rowid) {
-  const ReferenceCursor& cursor = *cursor_of(base);
-  const auto number = static_cast<uint64_t>(cursor.ref->snapshot) << 24 | cursor.ref->block;
-  static_assert(kBlockReferences <= 1 << 18);
-  *rowid = static_cast<sqlite3_int64>(number << 18 | cursor.row);
-  return SQLITE_OK;
-}
-
-sqlite3_module make_module() {
-  sqlite3_module module{};
-  // No xCreate: the table cannot be made in a file, it only exists under its own name.
-  module.xConnect = connect;
-  module.xDisconnect = disconnect;
-  module.xBestIndex = best_index;
-  module.xOpen = open_cursor;
-  module.xClose = close_cursor;
-  module.xFilter = start_scan;
-  module.xNext = next_row;
-  module.xEof = at_end;
-  module.xColumn = give_column;
-  module.xRowid = give_rowid;
-  return module;
+  return {};
 }
 
 }  // namespace
 
 Result<void> register_reference_table(sqlite3* db, const LiveSnapshots* live) {
-  static const sqlite3_module kModule = make_module();
-  const int rc = sqlite3_create_module(db, "reference", &kModule, const_cast<LiveSnapshots*>(live));
-  if (rc != SQLITE_OK) return sqlite_error(db, rc);
-  return {};
+  return register_virtual_table<ReferenceCursor>(db, "reference", live);
 }
 
 }  // namespace residue

@@ -2,27 +2,17 @@
 
 #include <array>
 #include <cmath>
-#include <memory>
-#include <new>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "db/statement.h"
 #include "db/trend.h"
 #include "db/trend_source.h"
+#include "db/virtual_table.h"
 
 namespace residue {
 namespace {
-
-constexpr const char* kDeclaration =
-    "CREATE TABLE trend(process TEXT, pid INTEGER, executable TEXT, dimension TEXT, key TEXT, "
-    "measure TEXT, snapshots INTEGER, first_snapshot INTEGER, last_snapshot INTEGER, "
-    "first_at TEXT, last_at TEXT, first_value INTEGER, last_value INTEGER, lowest INTEGER, "
-    "highest INTEGER, slope REAL, unit TEXT, slope_least_squares REAL, r2 REAL, "
-    "monotonic INTEGER, steps_up REAL, warm_up INTEGER, verdict TEXT, confidence TEXT, "
-    "evidence TEXT, series TEXT, grouping TEXT)";
 
 enum TrendColumn : int {
   kColProcess,
@@ -59,19 +49,33 @@ enum TrendColumn : int {
 constexpr int kEveryMeasure = 1;
 constexpr int kEveryGrouping = 2;
 
-struct TrendVtab : sqlite3_vtab {
-  sqlite3* db;
-};
-
 // Walks groupings, groups, measures and keys.
 struct TrendCursor : sqlite3_vtab_cursor {
-  explicit TrendCursor(sqlite3* db) : sqlite3_vtab_cursor{}, source(db) {}
+  static constexpr const char* kDeclaration =
+      "CREATE TABLE trend(process TEXT, pid INTEGER, executable TEXT, dimension TEXT, key TEXT, "
+      "measure TEXT, snapshots INTEGER, first_snapshot INTEGER, last_snapshot INTEGER, "
+      "first_at TEXT, last_at TEXT, first_value INTEGER, last_value INTEGER, lowest INTEGER, "
+      "highest INTEGER, slope REAL, unit TEXT, slope_least_squares REAL, r2 REAL, "
+      "monotonic INTEGER, steps_up REAL, warm_up INTEGER, verdict TEXT, confidence TEXT, "
+      "evidence TEXT, series TEXT, grouping TEXT)";
+
+  // Snapshots in memory are in the tables as well, and those are all that it reads.
+  TrendCursor(sqlite3* db, const LiveSnapshots&) : sqlite3_vtab_cursor{}, source(db) {}
+
+  static int plan(sqlite3_index_info* info);
+  Result<void> start(int number, const char* plan, std::span<sqlite3_value*> arguments);
+  bool at_end() const { return done; }
+  Result<void> next() {
+    ++key;
+    ++row;
+    return advance();
+  }
+  Result<void> give(sqlite3_context* context, int column);
+  int64_t rowid() const { return row; }
 
   void read_plan(int number, const char* plan, std::span<sqlite3_value*> arguments);
   void apply(char term, sqlite3_value* argument);
-  Result<void> start();
   Result<void> advance();
-  bool at_end() const { return done; }
   const TrendGroup& group() const { return groups[next_group]; }
   const Trend& trend();
   void read_values() { series.expand(key, group().snapshots.size(), &values); }
@@ -89,7 +93,7 @@ struct TrendCursor : sqlite3_vtab_cursor {
   TrendSeries series;
   size_t key = 0;
   bool done = true;
-  int64_t rowid = 0;
+  int64_t row = 0;
 
   std::vector<int64_t> values;
   TrendFinder finder;
@@ -151,7 +155,7 @@ void TrendCursor::read_plan(int number, const char* plan, std::span<sqlite3_valu
   measures = {TrendMeasure::kUsedBytes, TrendMeasure::kUsedCount, TrendMeasure::kLeakedBytes,
               TrendMeasure::kLeakedCount};
   groupings = {TrendGrouping::kProcess, TrendGrouping::kExecutable};
-  const std::string_view terms(plan == nullptr ? "" : plan);
+  const std::string_view terms(plan);
   if ((number & kEveryMeasure) == 0 && terms.find('m') == std::string_view::npos) {
     measures.resize(1);
   }
@@ -161,14 +165,15 @@ void TrendCursor::read_plan(int number, const char* plan, std::span<sqlite3_valu
   for (size_t i = 0; i < arguments.size() && i < terms.size(); ++i) apply(terms[i], arguments[i]);
 }
 
-Result<void> TrendCursor::start() {
+Result<void> TrendCursor::start(int number, const char* plan, std::span<sqlite3_value*> arguments) {
+  read_plan(number, plan, arguments);
   groups.clear();
   series.clear();
   next_grouping = 0;
   next_group = 0;
   next_measure = 0;
   key = 0;
-  rowid = 0;
+  row = 0;
   is_found = false;
   done = nothing || measures.empty();
   if (done) return {};
@@ -207,27 +212,6 @@ const Trend& TrendCursor::trend() {
   return found;
 }
 
-TrendCursor* cursor_of(sqlite3_vtab_cursor* cursor) { return static_cast<TrendCursor*>(cursor); }
-
-int fail(sqlite3_vtab* vtab, const Error& error) {
-  sqlite3_free(vtab->zErrMsg);
-  vtab->zErrMsg = sqlite3_mprintf("%s", error.message.c_str());
-  return error.code == ErrorCode::kCorrupt ? SQLITE_CORRUPT_VTAB : SQLITE_ERROR;
-}
-
-int connect(sqlite3* db, void*, int, const char* const*, sqlite3_vtab** vtab, char**) {
-  const int rc = sqlite3_declare_vtab(db, kDeclaration);
-  if (rc != SQLITE_OK) return rc;
-  sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
-  *vtab = new (std::nothrow) TrendVtab{{}, db};
-  return *vtab == nullptr ? SQLITE_NOMEM : SQLITE_OK;
-}
-
-int disconnect(sqlite3_vtab* vtab) {
-  delete static_cast<TrendVtab*>(vtab);
-  return SQLITE_OK;
-}
-
 struct Pushed {
   int column;
   char term;
@@ -254,8 +238,8 @@ const Pushed* usable(sqlite3_index_info* info, int i) {
   return nullptr;
 }
 
-int best_index(sqlite3_vtab*, sqlite3_index_info* info) {
-  std::string plan;
+int TrendCursor::plan(sqlite3_index_info* info) {
+  std::string letters;
   double rows = 1e6;
   for (int i = 0; i < info->nConstraint; ++i) {
     const int column = info->aConstraint[i].iColumn;
@@ -265,45 +249,17 @@ int best_index(sqlite3_vtab*, sqlite3_index_info* info) {
       if (column == kColGrouping) info->idxNum |= kEveryGrouping;
       continue;
     }
-    plan += pushed->term;
-    info->aConstraintUsage[i].argvIndex = static_cast<int>(plan.size());
+    letters += pushed->term;
+    info->aConstraintUsage[i].argvIndex = static_cast<int>(letters.size());
     rows *= pushed->share;
   }
-  info->idxStr = sqlite3_mprintf("%s", plan.c_str());
+  info->idxStr = sqlite3_mprintf("%s", letters.c_str());
   if (info->idxStr == nullptr) return SQLITE_NOMEM;
   info->needToFreeIdxStr = 1;
   info->estimatedRows = static_cast<sqlite3_int64>(rows) + 1;
   info->estimatedCost = 500 * rows + 10000;  // a row is made of many; all snapshots are listed
   return SQLITE_OK;
 }
-
-int open_cursor(sqlite3_vtab* base, sqlite3_vtab_cursor** cursor) {
-  *cursor = new (std::nothrow) TrendCursor(static_cast<TrendVtab*>(base)->db);
-  return *cursor == nullptr ? SQLITE_NOMEM : SQLITE_OK;
-}
-
-int close_cursor(sqlite3_vtab_cursor* cursor) {
-  delete cursor_of(cursor);
-  return SQLITE_OK;
-}
-
-int start_scan(sqlite3_vtab_cursor* base, int number, const char* plan, int count,
-               sqlite3_value** arguments) {
-  TrendCursor* cursor = cursor_of(base);
-  cursor->read_plan(number, plan, std::span(arguments, static_cast<size_t>(count)));
-  const auto started = cursor->start();
-  return started ? SQLITE_OK : fail(base->pVtab, started.error());
-}
-
-int next_row(sqlite3_vtab_cursor* base) {
-  TrendCursor* cursor = cursor_of(base);
-  ++cursor->key;
-  ++cursor->rowid;
-  const auto advanced = cursor->advance();
-  return advanced ? SQLITE_OK : fail(base->pVtab, advanced.error());
-}
-
-int at_end(sqlite3_vtab_cursor* cursor) { return cursor_of(cursor)->at_end() ? 1 : 0; }
 
 // Nothing given is NULL.
 void give(sqlite3_context* context, std::string_view text) {
@@ -402,46 +358,21 @@ void give_trend(TrendCursor& cursor, sqlite3_context* context, int column) {
   }
 }
 
-int give_column(sqlite3_vtab_cursor* base, sqlite3_context* context, int column) {
-  TrendCursor& cursor = *cursor_of(base);
+Result<void> TrendCursor::give(sqlite3_context* context, int column) {
   const bool of_series = (column >= kColLowest && column <= kColSlope) ||
                          (column >= kColLeastSquares && column <= kColEvidence);
   if (of_series) {
-    give_trend(cursor, context, column);
+    give_trend(*this, context, column);
   } else {
-    give_place(cursor, context, column);
+    give_place(*this, context, column);
   }
-  return SQLITE_OK;
-}
-
-int give_rowid(sqlite3_vtab_cursor* base, sqlite3_int64* rowid) {
-  *rowid = cursor_of(base)->rowid;
-  return SQLITE_OK;
-}
-
-sqlite3_module make_module() {
-  sqlite3_module module{};
-  // No xCreate: the table cannot be made in a file, it only exists under its own name.
-  module.xConnect = connect;
-  module.xDisconnect = disconnect;
-  module.xBestIndex = best_index;
-  module.xOpen = open_cursor;
-  module.xClose = close_cursor;
-  module.xFilter = start_scan;
-  module.xNext = next_row;
-  module.xEof = at_end;
-  module.xColumn = give_column;
-  module.xRowid = give_rowid;
-  return module;
+  return {};
 }
 
 }  // namespace
 
-Result<void> register_trend_table(sqlite3* db) {
-  static const sqlite3_module kModule = make_module();
-  const int rc = sqlite3_create_module(db, "trend", &kModule, nullptr);
-  if (rc != SQLITE_OK) return sqlite_error(db, rc);
-  return {};
+Result<void> register_trend_table(sqlite3* db, const LiveSnapshots* live) {
+  return register_virtual_table<TrendCursor>(db, "trend", live);
 }
 
 }  // namespace residue

@@ -16,7 +16,7 @@ Result<void> register_virtual_tables(sqlite3* db, const LiveSnapshots* live) {
   RESIDUE_TRY(register_chunk_diff(db, live));
   RESIDUE_TRY(register_growth(db, live));
   RESIDUE_TRY(register_diff_by_name(db, live));
-  RESIDUE_TRY(register_trend_table(db));
+  RESIDUE_TRY(register_trend_table(db, live));
   return register_stable_key(db);
 }
 
