@@ -10,6 +10,7 @@
 #include "cli/leak_text.h"
 #include "cli/source.h"
 #include "db/query.h"
+#include "formats/base/text.h"
 
 namespace residue {
 namespace {
@@ -38,8 +39,19 @@ Result<void> print_chunks(Database& database, DiffRequest request, const Kinship
   return changed_chunks(database, request, renderer);
 }
 
+// Sums are stored beside the chunks: damage to these leaves the sums.
+Result<void> print_keys(Database& database, DiffRequest request, RowSink& sink, std::ostream& err) {
+  Result<void> done = changed_keys(database, request, sink);
+  if (done || request.by_name || done.error().code != ErrorCode::kCorrupt) return done;
+  err << "residue: " << printable(to_string(done.error()))
+      << ": shown without the chunks behind the sums\n";
+  request.sums_only = true;
+  return changed_keys(database, request, sink);
+}
+
 Result<void> print_report(Database& database, DiffRequest request, const Kinship& kinship,
-                          std::ostream& out) {
+                          Streams streams) {
+  std::ostream& out = streams.out;
   RESIDUE_ASSIGN(const Totals before, snapshot_totals(database, request.from));
   RESIDUE_ASSIGN(const Totals after, snapshot_totals(database, request.to));
   print_diff_header(before, after, request, kinship, out);
@@ -52,7 +64,7 @@ Result<void> print_report(Database& database, DiffRequest request, const Kinship
   }
   DimensionTables tables(request.by_name);
   request.limit_each = true;
-  RESIDUE_TRY(changed_keys(database, request, tables));
+  RESIDUE_TRY(print_keys(database, request, tables, streams.err));
   for (const char* dimension : kDiffDimensions) tables.print(dimension, out);
   if (tables.empty()) out << "\nNothing changed.\n";
   return {};
@@ -104,11 +116,11 @@ Result<int> run_diff(const Options& options, Streams streams) {
                   << "): compared by name\n";
     }
     Renderer renderer(streams.out, options.format);
-    RESIDUE_TRY(changed_keys(database, request, renderer));
+    RESIDUE_TRY(print_keys(database, request, renderer, streams.err));
     return judge_diff(options, database, request, streams);
   }
   request.limit = options.limit < 0 ? kDefaultRows : options.limit;
-  RESIDUE_TRY(print_report(database, request, kinship, streams.out));
+  RESIDUE_TRY(print_report(database, request, kinship, streams));
   return judge_diff(options, database, request, streams);
 }
 

@@ -45,8 +45,9 @@ std::string pair_rows(const DiffRequest& request) {
   if (!request.dimension.empty()) where += " AND dimension = ?3";
   const std::string changed = "(count_delta <> 0 OR bytes_delta <> 0 OR leaked_bytes_delta <> 0)";
   std::string sql = "SELECT dimension, key";
-  if (request.by_name) {
-    sql += list(kPairColumns) + list(kGrowthColumns, "NULL AS ") + " FROM diff_by_name";
+  if (request.by_name || request.sums_only) {
+    sql += list(kPairColumns) + list(kGrowthColumns, "NULL AS ");
+    sql += request.by_name ? " FROM diff_by_name" : " FROM diff";
     return sql + where + " AND " + changed;
   }
   sql += list(kPairColumns, "max", true) + list(kGrowthColumns, "max", true);

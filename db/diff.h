@@ -22,6 +22,7 @@ Result<Kinship> compare_processes(Database& database, int64_t from, int64_t to);
 struct DiffRequest {
   int64_t from = 0, to = 0;
   bool by_name = false;        // of different processes
+  bool sums_only = false;      // without the chunks behind the sums
   std::string_view dimension;  // empty: all
   int64_t limit = 0;           // rows; 0: all
   bool limit_each = false;     // rows of each dimension
@@ -29,8 +30,9 @@ struct DiffRequest {
 
 // Keys whose used count or bytes, or leaked bytes, differ; most grown first. Columns: those of
 // `diff` without the pair, then new_count, new_bytes, gone_count, gone_bytes, resized_count,
-// resized_bytes, lost_count, lost_bytes as in `growth`; NULL by name, and for dimensions that do
-// not count chunks.
+// resized_bytes, lost_count, lost_bytes as in `growth`; NULL by name, with sums_only, and for
+// dimensions that do not count chunks. kCorrupt if stored chunks are damaged; no row has been
+// passed on then, and sums_only does without them.
 Result<void> changed_keys(Database& database, const DiffRequest& request, RowSink& sink);
 
 // Rows of `chunk_diff` that are not 'kept'. `limit` 0: all, by address; else so many of the

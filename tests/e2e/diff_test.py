@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 """The diff of two cores against a program that knows what it allocated in between
 (workloads/known_growth.cpp)."""
+import contextlib
+import json
 import os
+import shutil
+import sqlite3
 import sys
 
 sys.dont_write_bytecode = True  # the tests run from the source tree and leave nothing in it
@@ -133,6 +137,31 @@ class OneProcessTest(support.TestCase):
                                       f"({whole} AND snapshot = {snapshot}) AS whole FROM usage "
                                       f"WHERE snapshot = {snapshot} AND dimension = '{dimension}'")
                     self.assertEqual(row["parts"], row["whole"])
+
+    def test_damaged_chunks_leave_the_sums(self):
+        damaged = self.path("damaged.db")
+        shutil.copy(self.database, damaged)
+        with contextlib.closing(sqlite3.connect(damaged)) as connection:
+            (block,) = connection.execute(
+                "SELECT data FROM chunk_block WHERE snapshot = 2 AND block = 0").fetchone()
+            torn = bytearray(block)
+            torn[len(torn) // 2] ^= 0x10
+            connection.execute("UPDATE chunk_block SET data = ? WHERE snapshot = 2 AND block = 0",
+                               (bytes(torn),))
+            connection.commit()
+        whole = self.json("diff", self.database, "1", "2")
+        done = self.residue("diff", damaged, "1", "2", "--format", "json")
+        rows = json.loads(done.stdout)
+        self.assertIn("damaged.db: ", done.stderr)
+        self.assertIn("without the chunks", done.stderr)
+        sums = ("dimension", "key", "count_before", "bytes_before", "count_after", "bytes_after",
+                "count_delta", "bytes_delta", "leaked_bytes_delta")
+        self.assertEqual([[row[name] for name in sums] for row in rows],
+                         [[row[name] for name in sums] for row in whole])
+        self.assertEqual({row["new_count"] for row in rows}, {None})
+        self.assertIn("By type", self.residue("diff", damaged, "1", "2").stdout)
+        self.refused("diff", damaged, "1", "2", "--chunks", expect=support.EXIT_INPUT,
+                     names="damaged.db: ")
 
     def test_formats_agree(self):
         tsv = self.residue("diff", self.database, "1", "2", "--format", "tsv").stdout
