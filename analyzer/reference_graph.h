@@ -42,7 +42,8 @@ struct ReferenceGraph {
   Column<Edge> targets;
   std::vector<uint64_t> base;    // of each block of kBlock chunks
   std::vector<uint32_t> offset;  // per chunk (and one more), from its block's base
-  // What free and cached chunks point to, by chunk; what the spare parts of containers do, by part.
+  // What free and cached chunks point to, by chunk; what the spare parts of containers do, by part
+  // (in a Snapshot, by the chunk in which the part lies: nobody knows the parts there).
   // With repetitions.
   std::vector<DeadReference> from_free;
   std::vector<DeadReference> from_spare;

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "db/chunk_block.h"
-#include "db/frames.h"
+#include "db/zstd_frames.h"
 #include "formats/base/result.h"
 
 namespace residue {

@@ -10,9 +10,6 @@ using namespace block_format;
 
 namespace {
 
-// Level 1: level 3 takes twice the time for a few per cent less.
-constexpr int kZstdLevel = 1;
-
 constexpr uint32_t kNoId = ~uint32_t{0};
 
 uint32_t id_limit(size_t rows) { return rows < kNoId ? static_cast<uint32_t>(rows) : kNoId; }
@@ -22,12 +19,9 @@ uint32_t id_limit(size_t rows) { return rows < kNoId ? static_cast<uint32_t>(row
 ChunkEncoder::ChunkEncoder(const Snapshot& snapshot)
     : chunks_(snapshot.chunks),
       shift_(snapshot.chunks.map.granule_shift()),
-      zstd_(ZSTD_createCCtx(), ZSTD_freeCCtx),
       spans_(size_t{2} * kBlockChunks),
       addresses_(kBlockChunks),
       sizes_(kBlockChunks) {
-  ZSTD_CCtx_setParameter(zstd_.get(), ZSTD_c_compressionLevel, kZstdLevel);
-  ZSTD_CCtx_setParameter(zstd_.get(), ZSTD_c_checksumFlag, 1);
   const auto column = [&](const char* name, const std::vector<uint32_t>& values, size_t rows) {
     const uint32_t limit = id_limit(rows);
     ids_.push_back({name, &values, limit, std::vector<uint64_t>(size_t{limit} + 1), {}, {}});
@@ -99,7 +93,7 @@ Result<ChunkEncoder::Block> ChunkEncoder::finish() {
   write_header(sizes);
   out_.assign(kPrefix.begin(), kPrefix.end());
   out_.resize(kPrefixBytes);
-  RESIDUE_ASSIGN(const size_t header_size, append_frame(header_, out_));
+  RESIDUE_ASSIGN(const size_t header_size, packer_.append(header_, out_));
   for (size_t i = 0; i < 4; ++i) {
     out_[kPrefix.size() + i] = static_cast<std::byte>(header_size >> (8 * i));
   }
@@ -160,7 +154,7 @@ Result<size_t> ChunkEncoder::append_spans(std::vector<std::byte>& out) {
   if (count_ < kBlockChunks) {
     std::memmove(spans_.data() + count_, spans_.data() + kBlockChunks, count_);
   }
-  return append_frame(std::span(spans_).first(size_t{2} * count_), out);
+  return packer_.append(std::span(spans_).first(size_t{2} * count_), out);
 }
 
 Result<size_t> ChunkEncoder::append_flags(std::vector<std::byte>& out) {
@@ -171,7 +165,7 @@ Result<size_t> ChunkEncoder::append_flags(std::vector<std::byte>& out) {
         chunks_.reach.empty() ? uint8_t{0} : static_cast<uint8_t>(chunks_.reach[first_id_ + i]);
     raw_[i] = static_cast<uint8_t>(state | reach << kReachShift);
   }
-  return append_frame(raw_, out);
+  return packer_.append(raw_, out);
 }
 
 Result<size_t> ChunkEncoder::append_ids(const IdColumn& column, std::vector<std::byte>& out) {
@@ -184,7 +178,7 @@ Result<size_t> ChunkEncoder::append_ids(const IdColumn& column, std::vector<std:
       raw_[count_ + i] = static_cast<uint8_t>(column.indexes[i] >> 8);
     }
   }
-  return append_frame(raw_, out);
+  return packer_.append(raw_, out);
 }
 
 // `number(i)`: the short form of chunk i, and the long one, which counts if the short one is
@@ -202,7 +196,7 @@ Result<size_t> ChunkEncoder::append_numbers(Number&& number, std::vector<std::by
     raw_[i] = static_cast<uint8_t>(near);
     raw_[count_ + i] = static_cast<uint8_t>(near >> 8);
   }
-  return append_frame(raw_, out);
+  return packer_.append(raw_, out);
 }
 
 Result<size_t> ChunkEncoder::append_retained(std::vector<std::byte>& out) {
@@ -251,19 +245,6 @@ Result<size_t> ChunkEncoder::append_slack(std::vector<std::byte>& out) {
 uint64_t ChunkEncoder::dominator_address(uint32_t dominator) const {
   const uint32_t index = dominator - first_id_;
   return index < count_ ? addresses_[index] : chunks_.map.address(ChunkId(dominator)).value();
-}
-
-Result<size_t> ChunkEncoder::append_frame(std::span<const uint8_t> raw,
-                                          std::vector<std::byte>& out) {
-  const size_t start = out.size();
-  out.resize(start + ZSTD_compressBound(raw.size()));
-  const size_t size =
-      ZSTD_compress2(zstd_.get(), out.data() + start, out.size() - start, raw.data(), raw.size());
-  if (ZSTD_isError(size) != 0) {
-    return Error{ErrorCode::kInternal, std::string("zstd: ") + ZSTD_getErrorName(size), {}};
-  }
-  out.resize(start + size);
-  return size;
 }
 
 }  // namespace residue

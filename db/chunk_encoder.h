@@ -6,17 +6,15 @@
 // Cost: about 10 ns a chunk, most of it zstd's.
 #pragma once
 
-#include <zstd.h>
-
 #include <algorithm>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
 #include "analyzer/snapshot.h"
 #include "db/block_format.h"
 #include "db/chunk_block.h"
+#include "db/zstd_frames.h"
 #include "formats/base/result.h"
 
 namespace residue {
@@ -91,12 +89,11 @@ class ChunkEncoder {
   Result<size_t> append_dominators(std::vector<std::byte>& out);
   Result<size_t> append_slack(std::vector<std::byte>& out);
   uint64_t dominator_address(uint32_t dominator) const;
-  Result<size_t> append_frame(std::span<const uint8_t> raw, std::vector<std::byte>& out);
   void put(uint64_t value);
 
   const ChunkTable& chunks_;
   unsigned shift_;
-  std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> zstd_;
+  FramePacker packer_;
   std::vector<IdColumn> ids_;
   uint64_t epoch_ = 0;
 

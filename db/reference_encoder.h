@@ -8,9 +8,9 @@
 #include <span>
 #include <vector>
 
-#include "db/frames.h"
 #include "db/reference_block.h"
 #include "db/reference_format.h"
+#include "db/zstd_frames.h"
 #include "formats/base/result.h"
 
 namespace residue {

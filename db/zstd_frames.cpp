@@ -1,4 +1,4 @@
-#include "db/frames.h"
+#include "db/zstd_frames.h"
 
 #include <string>
 
