@@ -23,9 +23,9 @@ build() {
   [[ -f build/release/CMakeCache.txt ]] || options+=(-DBUILD_TESTING=OFF)
   quietly build/demo/configure.log cmake -S . -B build/release -G Ninja "${options[@]}"
   if [[ -t 1 ]]; then
-    cmake --build build/release --target residue leaky_service  # one line, rewritten
+    cmake --build build/release --target residue residue_sqlite leaky_service  # one line, rewritten
   else
-    quietly build/demo/build.log cmake --build build/release --target residue leaky_service
+    quietly build/demo/build.log cmake --build build/release --target residue residue_sqlite leaky_service
   fi
   note "built in $SECONDS s"
 }
